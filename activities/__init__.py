@@ -1,0 +1,1 @@
+"""What a workflow asks the world to do."""

@@ -1,0 +1,72 @@
+"""What `up` tells: where everything is, what to paste into Wazuh, and what comes first."""
+
+import socket
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from activities.channels.base import one_line
+from activities.save import Enriched
+from console.embedded.endpoints import Endpoints
+from console.embedded.processes import WILDCARDS
+from console.processes.web import address
+from tocsin.bus import ENRICHED_SUBJECTS
+from tocsin.jetstream import Bus
+from tocsin.settings import NatsSettings
+
+_WELCOME: Final = """
+  receiver     {receiver}
+  operators    {api}
+  Temporal     {temporal_ui}
+  inbox        {inbox_http}   (what a pager and a mail server would get)
+
+To send alerts from a Wazuh 4.x manager, paste this into its ossec.conf and restart it
+(`shuffle` is built in; integrations/wazuh/custom-tocsin sends more, see docs/wazuh.md):
+
+  <integration>
+    <name>shuffle</name>
+    <hook_url>{hook}</hook_url>
+    <level>3</level>
+    <alert_format>json</alert_format>
+  </integration>
+
+`tocsin send FILE` posts alerts from a file. Ctrl-C stops everything.
+"""
+
+
+def welcome(endpoints: Endpoints, *, listen: str | None = None) -> str:
+    """Where everything is, and the `<integration>` block.
+
+    Args:
+        endpoints: The stack.
+        listen: `ADDRESS:PORT` asked of the receiver; for all addresses, the block names the host.
+    """
+    receiver, hook = endpoints.receiver, endpoints.hook
+    if listen and address(listen)[0] in WILDCARDS:
+        outside = f"{urlsplit(receiver).scheme}://{socket.gethostname()}:{urlsplit(receiver).port}"
+        receiver, hook = outside, hook.replace(receiver, outside)
+    return _WELCOME.format(
+        receiver=receiver,
+        api=endpoints.api,
+        temporal_ui=endpoints.temporal_ui,
+        inbox_http=endpoints.inbox_http,
+        hook=hook,
+    )
+
+
+async def announce(endpoints: Endpoints, report: Callable[[str], None]) -> None:
+    """Say when the first alert of each source arrives, until cancelled."""
+    seen: set[tuple[str, str]] = set()
+    bus = Bus(NatsSettings(url=endpoints.nats), name="up")
+    await bus.connect()
+    try:
+        async for event in bus.listen(ENRICHED_SUBJECTS):
+            alert = msgspec.json.decode(event, type=Enriched).alert
+            if (alert.tenant, alert.source) not in seen:
+                seen.add((alert.tenant, alert.source))
+                what = one_line(alert.rule.description or alert.message)
+                report(f"first alert of source {alert.source} ({alert.tenant}): {what}")
+    finally:
+        await bus.close()

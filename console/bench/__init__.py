@@ -1,0 +1,1 @@
+"""Benchmarks, each with its reference measured in the same run."""

@@ -1,0 +1,1 @@
+"""One file per command group; heavy imports happen inside the commands."""

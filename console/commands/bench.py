@@ -1,0 +1,42 @@
+"""`bench`: measurements, each beside a reference of the same run."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Measure, beside a reference in the same run.", no_args_is_help=True)
+
+
+@app.callback()
+def benchmarks() -> None:
+    """Measure, beside a reference in the same run."""
+
+
+@app.command()
+def pipeline(
+    count: Annotated[int, typer.Option(help="Alerts per round.", min=1)] = 500,
+    *,
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Finished alerts a second, beside a bare workflow of two local activities."""
+    import sys
+
+    import msgspec
+    import uvloop
+
+    from console.bench.pipeline import pipeline as measure
+    from tocsin.telemetry import configure_logging
+
+    configure_logging(level="error", to_stdout=False)
+
+    def report(line: str) -> None:
+        typer.echo(line, err=True)
+
+    result = uvloop.run(measure(count, report))
+    if json_:
+        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    else:
+        typer.echo(
+            f"{result.value:.0f} {result.unit}, bare workflow {result.reference:.0f}/s: "
+            f"ratio {result.ratio:.2f}"
+        )

@@ -1,0 +1,59 @@
+"""`secrets`: whether every reference in the configuration leads to a value."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tocsin.secrets import SecretStatus
+    from tocsin.settings import Settings
+
+app = typer.Typer(name="secrets", help="Check secrets.", no_args_is_help=True)
+
+
+@app.callback()
+def secrets() -> None:
+    """Check secrets."""
+
+
+@app.command()
+def check(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="tocsin.yaml; TOCSIN_CONFIG or ./tocsin.yaml.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines.")] = False,
+) -> None:
+    """Try every reference in the configuration; values are never shown.
+
+    Exit code 1 when one leads to nothing.
+    """
+    from tocsin.settings import load_settings
+
+    statuses = asyncio.run(_check(load_settings(config)))
+    for status in statuses:
+        typer.echo(_as_json(status) if as_json else _line(status))
+    if not all(status.ok for status in statuses):
+        raise typer.Exit(1)
+
+
+async def _check(settings: "Settings") -> list["SecretStatus"]:
+    from tocsin.secrets import Secrets, references
+    from tocsin.tenant_files import load_tenants
+
+    listed = references(settings, load_tenants(settings.tenants))
+    async with Secrets(settings.vault) as resolver:
+        return await resolver.check(listed)
+
+
+def _line(status: "SecretStatus") -> str:
+    return f"{status.where}: {status.reference}: {status.problem or 'ok'}"
+
+
+def _as_json(status: "SecretStatus") -> str:
+    import msgspec
+
+    return json.dumps(msgspec.to_builtins(status))

@@ -1,0 +1,1 @@
+"""The one-machine stack: real servers started from their wheels."""

@@ -1,0 +1,83 @@
+"""`endpoints.json`: how scripts, tests and client commands find a running stack."""
+
+from pathlib import Path
+
+import msgspec
+
+from console.embedded import lock
+from console.embedded.files import write_private
+
+
+class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """Addresses and credentials of a running stack; the file is mode 0600.
+
+    Attributes:
+        receiver: Base URL where senders post.
+        receiver_certificate: Path of its PEM certificate chain; empty without TLS.
+        hook: Capability URL of the demo tenant's Wazuh source.
+        api: Base URL of the operators' interface.
+        tenant: The demo tenant.
+        token: Its ingest token.
+        operator_token: The operators' token.
+        postgres: URL of the database.
+        nats: URL with user and password.
+        nats_ingest: Tenant to URL of its user that may only publish its alerts.
+        temporal: `HOST:PORT` of the frontend.
+        temporal_ui: Base URL of the web interface.
+        vault: Base URL of OpenBao.
+        vault_token: A token that may do everything there.
+        inbox_http: Base URL where the demo tenant's webhooks go.
+        inbox_smtp: `HOST:PORT` where its mail goes.
+        configuration: Path of `tocsin.yaml`.
+        metrics: Process to URL of its Prometheus metrics.
+        pid: Process id of the command.
+        pids: Child to process id.
+    """
+
+    receiver: str
+    receiver_certificate: str
+    hook: str
+    api: str
+    tenant: str
+    token: str
+    operator_token: str
+    postgres: str
+    nats: str
+    nats_ingest: dict[str, str]
+    temporal: str
+    temporal_ui: str
+    vault: str
+    vault_token: str
+    inbox_http: str
+    inbox_smtp: str
+    configuration: str
+    metrics: dict[str, str]
+    pid: int
+    pids: dict[str, int]
+
+
+def path_in(directory: Path) -> Path:
+    """Where a data directory's endpoints stand."""
+    return directory / "endpoints.json"
+
+
+def write(directory: Path, endpoints: Endpoints) -> None:
+    """Publish the endpoints in one step."""
+    write_private(path_in(directory), msgspec.json.format(msgspec.json.encode(endpoints)).decode())
+
+
+def read(directory: Path) -> Endpoints | None:
+    """Read the endpoints of a running stack; None when none is running there.
+
+    A command that was killed leaves its file behind, but not its hold of the directory.
+
+    Raises:
+        msgspec.ValidationError: The file is not what was written.
+    """
+    if not lock.is_held(directory):
+        return None
+    try:
+        content = path_in(directory).read_bytes()
+    except FileNotFoundError:
+        return None
+    return msgspec.json.decode(content, type=Endpoints)

@@ -1,0 +1,1 @@
+"""Composition roots, one per process: settings, clients, run, drain."""

@@ -1,0 +1,1 @@
+"""From the stream to running workflows, and what keeps the books of it."""

@@ -1,0 +1,126 @@
+"""The receiver without a stack: the application on a bus that lives in memory."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from hashlib import sha256
+
+import httpx
+from starlette.applications import Starlette
+
+from ingest.app import Edge, create_app
+from ingest.auth import Keyring
+from ingest.publisher import Publisher
+from ingest.readiness import Readiness
+from tocsin import bus as names
+from tocsin.domain.alert import TenantName
+from tocsin.errors import BusFull, BusUnavailable, TooLarge
+from tocsin.jetstream import Ack
+from tocsin.settings import ReceiverSettings
+from tocsin.tenants import SourceConfig, TenantConfig
+
+TENANT = TenantName("acme")
+TOKEN = "a-token-of-the-wazuh-source"
+OTHER_TOKEN = "a-token-of-the-alertmanager-source"
+CAPABILITY = "a-capability-of-the-wazuh-source"
+MAX_BODY = 4096
+
+
+def hashed(secret: str) -> str:
+    """As tenant files hold it."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def acme() -> dict[TenantName, TenantConfig]:
+    """A tenant with a token per source."""
+    sources = (
+        SourceConfig(
+            name="wazuh",
+            kind="wazuh",
+            tokens=(hashed(TOKEN),),
+            capabilities=(hashed(CAPABILITY),),
+            max_body=MAX_BODY,
+        ),
+        SourceConfig(name="alertmanager", kind="alertmanager", tokens=(hashed(OTHER_TOKEN),)),
+        SourceConfig(
+            name="generic",
+            kind="generic",
+            tokens=(hashed(TOKEN),),
+            mapping={"message": "event.message"},
+            max_body=MAX_BODY,
+        ),
+    )
+    return {TENANT: TenantConfig(tenant=TENANT, sources=sources)}
+
+
+class MemoryBus:
+    """Keeps messages as JetStream does; its publishing passes the contract of the real one.
+
+    Attributes:
+        kept: Subject, data and headers of every message, in order.
+        bound: Most messages per subject.
+        connected: False while the server is away.
+        largest: Most bytes of one message.
+    """
+
+    accepting = True
+
+    def __init__(self, *, bound: int = 100_000, largest: int = 1024**2) -> None:
+        self.kept: list[tuple[str, bytes, Mapping[str, str]]] = []
+        self.bound = bound
+        self.connected = True
+        self.largest = largest
+        self._sequences: dict[str, int] = {}
+
+    async def publish(
+        self, subject: str, data: bytes, headers: Mapping[str, str], **_waiting: timedelta
+    ) -> Ack:
+        """Publish one message."""
+        if not self.connected:
+            raise BusUnavailable("not connected")
+        if len(data) > self.largest:
+            raise TooLarge("too large")
+        message_id = headers.get(names.MESSAGE_ID, "")
+        if message_id and message_id in self._sequences:
+            return Ack(self._sequences[message_id], duplicate=True)
+        if sum(each[0] == subject for each in self.kept) >= self.bound:
+            raise BusFull(f"{subject} is full")
+        self.kept.append((subject, data, headers))
+        self._sequences[message_id] = len(self.kept)
+        return Ack(len(self.kept), duplicate=False)
+
+    async def ask(self, subject: str, *, wait: timedelta) -> None:
+        """Nobody is there who could make room."""
+
+    async def stream(self, name: str) -> str:
+        """State of one stream."""
+        if not self.connected:
+            raise BusUnavailable("not connected")
+        return name
+
+
+def receiver(
+    bus: MemoryBus,
+    *,
+    max_events: int = 100,
+    body_timeout: timedelta = timedelta(seconds=5),
+) -> Starlette:
+    """The receiver's application."""
+    settings = ReceiverSettings(max_events=max_events)
+    edge = Edge(
+        Keyring(acme()),
+        Publisher(bus, acme(), settings),
+        Readiness(bus, {}),
+        body_timeout=body_timeout,
+    )
+    return create_app(edge)
+
+
+def sender(app: Starlette) -> httpx.AsyncClient:
+    """A client of the application that needs no socket; an exception of it is a 500."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://receiver")
+
+
+def bearer(token: str = TOKEN) -> dict[str, str]:
+    """The headers of a sender with a token."""
+    return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,53 @@
+"""Every task queue, timeout and retry policy of a workflow, by name."""
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio.common import RetryPolicy
+
+ALERTS_QUEUE: Final = "tocsin-alerts"
+NOTIFY_QUEUE: Final = "tocsin-notify"
+
+# A worker that died is noticed after these (the server's default of 10 s costs 10 to 14 s).
+TASK_TIMEOUT: Final = timedelta(seconds=3)
+STICKY_TIMEOUT: Final = timedelta(seconds=2)
+
+# A bug of ours or a poisoned input: the workflow fails, and its row says so. Nondeterminism after
+# a bad deploy is deliberately not among them: such a task is retried until the rollback.
+FAILURES: Final[tuple[type[BaseException], ...]] = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+)
+
+# The same mistakes inside an activity: trying again would only repeat them.
+PERMANENT: Final = [
+    *(failure.__name__ for failure in FAILURES),
+    "KeyError",
+    "IndexError",
+    "ZeroDivisionError",
+    "ConfigError",
+    "MessageFault",
+    "ValidationError",
+]
+
+# A local activity needs PostgreSQL on the same network; while that is away, the alert waits.
+LOCAL_TIMEOUT: Final = timedelta(seconds=10)
+LOCAL_RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    maximum_interval=timedelta(seconds=10),
+    non_retryable_error_types=PERMANENT,
+)
+
+# One attempt of one notification. How long attempts go on is decided by the activity itself, from
+# the age of the first attempt, so that an hour without any worker is not held against the receiver.
+NOTIFY_TIMEOUT: Final = timedelta(seconds=20)
+NOTIFY_RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    maximum_interval=timedelta(minutes=2),
+    non_retryable_error_types=PERMANENT,
+)
