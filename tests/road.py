@@ -109,6 +109,17 @@ class Road:
         """The books now."""
         return await balance(self.bus, self.database, [DEMO])
 
+    async def settled(self) -> Balance:
+        """The books once nothing is pending or running, whatever earlier tests left behind."""
+
+        async def look() -> Balance | None:
+            books = await self.books()
+            return books if books.settled else None
+
+        books = await eventually(look, "nothing is pending or running", within=60)
+        assert books.balanced, books
+        return books
+
 
 async def eventually(
     look: Callable[[], Awaitable[Seen]], promise: str, within: float = 30.0

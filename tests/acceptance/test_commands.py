@@ -180,6 +180,7 @@ async def test_dlq_redrive(road: Road, here: str) -> None:
 
 async def test_balance(stack: RunningStack, road: Road, here: str) -> None:
     """`balance` ends with 3 while something is pending, and with 0 once the books are closed."""
+    await road.settled()
     await asyncio.to_thread(stack.stop, "worker")
     try:
         id_ = await road.take(wazuh_alert())
@@ -200,7 +201,7 @@ async def test_balance(stack: RunningStack, road: Road, here: str) -> None:
 async def test_balance_that_does_not(road: Road, here: str) -> None:
     """`balance` ends with 1 and names the sequence when a message is recorded nowhere."""
     id_ = await finished_alert(road)
-    await tocsin("balance", here, "--wait", "30")
+    await road.settled()
     (row,) = await road.rows("DELETE FROM events WHERE alert_id = :id RETURNING *", id=id_)
     try:
         ran = await tocsin("balance", here, "--json")

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import msgspec
 
-from ingest.books import Balance
 from ingest.envelope import headers
 from ingest.letters import Kind, Letter, Stage
 from ingest.sources.base import Event, Receipt
@@ -15,18 +14,6 @@ from ingest.sources.wazuh import Wazuh
 from tests.road import DEMO, Road, eventually, wazuh_alert
 from tocsin.bus import ingest_subject
 from tocsin.domain.alert import AlertRef
-
-
-async def settled(road: Road) -> Balance:
-    """The books once nothing is pending or running."""
-
-    async def look() -> Balance | None:
-        books = await road.books()
-        return books if books.settled else None
-
-    books = await eventually(look, "nothing is pending or running")
-    assert books.balanced, books
-    return books
 
 
 async def finished_alert(road: Road) -> tuple[str, bytes]:
@@ -97,11 +84,11 @@ async def test_failed_alert_runs_again(road: Road, operators: httpx.AsyncClient)
     """A failed alert becomes its next run, and the run that failed is listed no more."""
     id_, body = await finished_alert(road)
     await end_badly(road, id_, "failed")
-    before = await settled(road)
+    before = await road.settled()
     answer = await operators.post(f"/v1/alerts/{id_}/redrive")
     assert answer.json() == {"redriven": [{"id": id_, "run": 1}]}
     await eventually(lambda: is_finished(road, id_, 1), "the next run is done")
-    after = await settled(road)
+    after = await road.settled()
     assert (after.failed, after.duplicates) == (before.failed - 1, before.duplicates + 1)
     page = (await operators.get("/v1/alerts", params={"since": "10m", "limit": 1000})).json()
     items = [item for item in page["items"] if item["id"] == id_]
@@ -135,11 +122,11 @@ async def test_dead_alert_runs_again(road: Road, operators: httpx.AsyncClient) -
     await end_badly(road, id_, "dead")
     letter = await bury(road, id_, body)
     assert (await kept(operators, letter.id))["redriven_at"] is None
-    before = await settled(road)
+    before = await road.settled()
     answer = await operators.post(f"/v1/alerts/{id_}/redrive")
     assert answer.json() == {"redriven": [{"id": id_, "run": 1}]}
     await eventually(lambda: is_finished(road, id_, 1), "the next run is done")
-    after = await settled(road)
+    after = await road.settled()
     assert (after.dead, after.duplicates) == (before.dead - 1, before.duplicates + 1)
     assert (await kept(operators, letter.id))["redriven_at"]
 
@@ -152,7 +139,7 @@ async def test_letter_of_a_live_alert_is_settled(road: Road, operators: httpx.As
     answer = await operators.post(f"/v1/dead-letters/{letter.id}/redrive")
     assert answer.json() == {"redriven": [{"id": id_, "run": 0}]}
     assert (await kept(operators, letter.id))["redriven_at"]
-    await settled(road)
+    await road.settled()
     assert await road.state(id_, 1) is None
 
 
@@ -163,12 +150,12 @@ async def test_quarantined_body_is_read_again(road: Road, operators: httpx.Async
     body = b"\n".join([msgspec.json.encode(good[0]), rest, msgspec.json.encode(good[1])])
     letter = await quarantine(road, body)
     await kept(operators, letter.id)
-    before = await settled(road)
+    before = await road.settled()
     answer = await operators.post(f"/v1/dead-letters/{letter.id}/redrive")
     runs = answer.json()["redriven"]
     assert [run["run"] for run in runs] == [0, 0]
     await road.finished(*(run["id"] for run in runs))
-    after = await settled(road)
+    after = await road.settled()
     assert after.quarantined == before.quarantined
     assert after.duplicates == before.duplicates + 1
     assert after.stored == before.stored + 2
@@ -187,11 +174,11 @@ async def test_nothing_to_read_changes_nothing(road: Road, operators: httpx.Asyn
     """A body that still holds no alert stays where it is, and the answer says why."""
     letter = await quarantine(road, f"still no JSON {uuid.uuid4()}".encode())
     await kept(operators, letter.id)
-    before = await settled(road)
+    before = await road.settled()
     answer = await operators.post(f"/v1/dead-letters/{letter.id}/redrive")
     assert answer.status_code == 409
     assert "no JSON" in answer.json()["detail"]
-    assert await settled(road) == before
+    assert await road.settled() == before
     assert (await kept(operators, letter.id))["redriven_at"] is None
 
 
@@ -206,7 +193,7 @@ async def test_event_that_is_here_already_settles_its_letter(
     assert answer.json() == {"redriven": [{"id": id_, "run": 0}]}
     assert (await kept(operators, letter.id))["redriven_at"]
     assert await road.state(id_, 1) is None
-    await settled(road)
+    await road.settled()
 
 
 async def test_quarantined_message_gets_past_its_own_id(
@@ -228,7 +215,7 @@ async def test_quarantined_message_gets_past_its_own_id(
     answer = await operators.post(f"/v1/dead-letters/{letter}/redrive")
     assert answer.json() == {"redriven": [{"id": id_, "run": 1}]}
     await eventually(lambda: is_finished(road, id_, 1), "it is done")
-    await settled(road)
+    await road.settled()
 
 
 async def by_sequence(operators: httpx.AsyncClient, sequence: int) -> str:

@@ -32,17 +32,6 @@ async def deliveries(road: Road, alert_ids: list[str]) -> dict[str, int]:
     return counts
 
 
-async def balanced(road: Road) -> None:
-    """The books come to rest, and balance."""
-
-    async def settled() -> bool:
-        return (await road.books()).settled
-
-    await eventually(settled, "nothing is pending or running", within=60)
-    books = await road.books()
-    assert books.balanced, books
-
-
 @pytest.mark.parametrize("part", ["temporal", "postgres", "vault"])
 async def test_posting_goes_on_while_a_part_is_away(road: Road, part: str) -> None:
     """While Temporal, Postgres or Vault is stopped a post is answered 202; later all finish."""
@@ -50,7 +39,7 @@ async def test_posting_goes_on_while_a_part_is_away(road: Road, part: str) -> No
         alert_ids = [await road.take(wazuh_alert(level=7)) for _ in range(5)]
     await road.finished(*alert_ids)
     assert set(await deliveries(road, alert_ids)) == {f"{each}-0-post" for each in alert_ids}
-    await balanced(road)
+    await road.settled()
 
 
 async def test_restarted_receiver_needs_jetstream_only(road: Road) -> None:
@@ -87,7 +76,7 @@ async def test_without_jetstream_the_answer_is_503_at_once(road: Road) -> None:
         return (await road.post(alert)).status_code == 202
 
     await eventually(taken, "the receiver is connected again")
-    await balanced(road)
+    await road.settled()
 
 
 async def test_worker_killed_in_the_middle_loses_and_doubles_nothing(road: Road) -> None:
@@ -107,7 +96,7 @@ async def test_worker_killed_in_the_middle_loses_and_doubles_nothing(road: Road)
     await eventually(lambda: _all_finished(road, alert_ids), "all are finished", within=90)
     keys = set(await deliveries(road, alert_ids))
     assert keys == {f"{each}-0-post" for each in alert_ids}
-    await balanced(road)
+    await road.settled()
 
 
 async def test_servers_killed_in_the_middle_lose_nothing(road: Road) -> None:
@@ -123,7 +112,7 @@ async def test_servers_killed_in_the_middle_lose_nothing(road: Road) -> None:
 
         await eventually(takes, "the receiver takes alerts")
     await eventually(lambda: _all_finished(road, alert_ids), "all are finished", within=90)
-    await balanced(road)
+    await road.settled()
 
 
 async def _all_finished(road: Road, alert_ids: list[str]) -> bool:
@@ -152,7 +141,7 @@ async def test_terminated_workflow_is_copied_to_its_row(road: Road) -> None:
         await eventually(failed, "the sweeper noticed")
     (row,) = await road.rows("SELECT error FROM alerts WHERE id = :id", id=alert_id)
     assert row.error == "terminated: enough"
-    await balanced(road)
+    await road.settled()
 
 
 async def test_receiver_that_was_away_hears_of_it_later(road: Road) -> None:
