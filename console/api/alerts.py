@@ -80,7 +80,8 @@ class Alerts:
         database = await self._backends.database()
         dossier = await open_dossier(database, id_, tenant=tenant, run=run)
         if dossier is None:
-            raise NotFound(f"There is no alert {id_}.")
+            wanted = f"alert {id_}" if run is None else f"run {run} of alert {id_}"
+            raise NotFound(f"There is no {wanted}.")
         return dossier
 
     def _link(self, dossier: Dossier) -> WorkflowLink:

@@ -115,10 +115,19 @@ async def test_ocsf_is_a_format(road: Road, operators: httpx.AsyncClient) -> Non
 
 
 async def test_unknown_is_404(operators: httpx.AsyncClient) -> None:
-    """An alert, a run or a letter that is not there is 404."""
+    """An alert or a letter that is not there is 404."""
     for path in (f"/v1/alerts/{'0' * 32}", f"/v1/dead-letters/{'0' * 32}"):
         for answer in (await operators.get(path), await operators.post(f"{path}/redrive")):
             assert answer.status_code == 404
+
+
+async def test_unknown_run_is_named(road: Road, operators: httpx.AsyncClient) -> None:
+    """A run that a known alert does not have is 404, and the answer names the run."""
+    id_ = await road.take(wazuh_alert())
+    await road.finished(id_)
+    answer = await operators.get(f"/v1/alerts/{id_}", params={"run": 7})
+    assert answer.status_code == 404
+    assert f"no run 7 of alert {id_}" in answer.json()["detail"]
 
 
 async def test_notifications_are_listed(road: Road, operators: httpx.AsyncClient) -> None:
