@@ -5,6 +5,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 import httpx
+from nats.js.api import StreamConfig, StreamInfo, StreamState
 from starlette.applications import Starlette
 
 from ingest.app import Edge, create_app
@@ -14,8 +15,8 @@ from ingest.readiness import Readiness
 from tocsin import bus as names
 from tocsin.domain.alert import TenantName
 from tocsin.errors import BusFull, BusUnavailable, TooLarge
-from tocsin.jetstream import Ack
-from tocsin.settings import ReceiverSettings
+from tocsin.jetstream import Ack, Bus
+from tocsin.settings import NatsSettings, ReceiverSettings
 from tocsin.tenants import SourceConfig, TenantConfig
 
 TENANT = TenantName("acme")
@@ -52,7 +53,7 @@ def acme() -> dict[TenantName, TenantConfig]:
     return {TENANT: TenantConfig(tenant=TENANT, sources=sources)}
 
 
-class MemoryBus:
+class MemoryBus(Bus):
     """Keeps messages as JetStream does; its publishing passes the contract of the real one.
 
     Attributes:
@@ -63,11 +64,13 @@ class MemoryBus:
     """
 
     accepting = True
+    connected = True
+    largest = 1024**2
 
     def __init__(self, *, bound: int = 100_000, largest: int = 1024**2) -> None:
+        super().__init__(NatsSettings(), name="memory")
         self.kept: list[tuple[str, bytes, Mapping[str, str]]] = []
         self.bound = bound
-        self.connected = True
         self.largest = largest
         self._sequences: dict[str, int] = {}
 
@@ -91,11 +94,13 @@ class MemoryBus:
     async def ask(self, subject: str, *, wait: timedelta) -> None:
         """Nobody is there who could make room."""
 
-    async def stream(self, name: str) -> str:
+    async def stream(self, name: str) -> StreamInfo:
         """State of one stream."""
         if not self.connected:
             raise BusUnavailable("not connected")
-        return name
+        count = len(self.kept)
+        state = StreamState(count, bytes=0, first_seq=1, last_seq=count, consumer_count=0)
+        return StreamInfo(config=StreamConfig(name=name), state=state)
 
 
 def receiver(

@@ -122,7 +122,7 @@ class Road:
 
 
 async def eventually(
-    look: Callable[[], Awaitable[Seen]], promise: str, within: float = 30.0
+    look: Callable[[], Awaitable[Seen | None]], promise: str, within: float = 30.0
 ) -> Seen:
     """Look until there is something to see, and return it."""
     deadline = time.monotonic() + within

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,7 +33,7 @@ def redirected(request: bytes, hook: str) -> bytes:
     return b"\r\n".join([f"POST {url.path} HTTP/1.1".encode(), *lines]) + blank + body
 
 
-async def say(hook: str, request: bytes) -> tuple[int, dict[str, object]]:
+async def say(hook: str, request: bytes) -> tuple[int, dict[str, Any]]:
     """Send bytes to the receiver; the status and the decoded body of its answer."""
     url = urlsplit(hook)
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
@@ -48,7 +49,7 @@ async def say(hook: str, request: bytes) -> tuple[int, dict[str, object]]:
 
 async def post_captured(road: Road, files: Sequence[Path]) -> list[str]:
     """Send captured requests; the ids of their alerts."""
-    ids = []
+    ids: list[str] = []
     for file in files:
         hook = road.stack.endpoints.hook
         status, outcome = await say(hook, redirected(file.read_bytes(), hook))

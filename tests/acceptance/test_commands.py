@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -44,7 +45,7 @@ def here(stack: RunningStack) -> str:
     return f"--data-dir={stack.data_dir}"
 
 
-async def finished_alert(road: Road, **more: object) -> str:
+async def finished_alert(road: Road, **more: Any) -> str:
     """The id of an alert that is done."""
     id_ = await road.take(wazuh_alert(**more))
     await road.finished(id_)

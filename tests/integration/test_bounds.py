@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -16,6 +16,7 @@ from console.embedded.files import make_private_folder
 from console.embedded.options import StackOptions
 from console.processes.clients import Clients
 from ingest.dispatcher.janitor import Janitor
+from ingest.dispatcher.patience import Patience
 from ingest.letters import Kind, Letter, Stage
 from tests.integration.test_faults import without
 from tests.integration.test_queue import Queue
@@ -190,7 +191,9 @@ class Tenant(Queue):
     def janitor(self, *, bound: int = 8, keep: timedelta = timedelta(days=7)) -> Janitor:
         """A janitor for this tenant."""
         settings = NatsSettings(max_messages_per_tenant=bound, keep=keep)
-        return Janitor(self.road.bus, self.road.database, [self.tenant], settings, None)
+        return Janitor(
+            self.road.bus, self.road.database, [self.tenant], settings, Patience(asyncio.Event())
+        )
 
     async def held(self) -> int:
         """How many messages the stream holds."""
@@ -299,7 +302,7 @@ def letter(tenant: TenantName, raw: bytes) -> Letter:
         kind=Kind.QUARANTINE,
         stage=Stage.RECEIVE,
         reason="it is no alert",
-        received_at=names.moment("2026-11-20T15:04:05Z"),
+        received_at=datetime(2026, 11, 20, 15, 4, 5, tzinfo=UTC),
         raw=raw,
     )
 

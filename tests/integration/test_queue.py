@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import text
 from ingest.dispatcher.patience import Patience
 from ingest.dispatcher.queue import TenantQueue
 from ingest.dispatcher.reader import Reader
+from ingest.dispatcher.starter import Starter
 from ingest.sources.alertmanager import Alertmanager
 from ingest.sources.base import Reading, Source
 from ingest.sources.wazuh import Wazuh
@@ -30,7 +31,7 @@ _FINISH = text("UPDATE alerts SET state = 'finished' WHERE tenant = :tenant AND 
 SETTINGS = WorkerSettings(max_attempts=3, ack_wait=timedelta(seconds=5))
 
 
-class Engine:
+class Engine(Starter):
     """Stands where workflows are started; fails for alerts with certain sender ids.
 
     Attributes:
@@ -64,7 +65,7 @@ class Queue:
         self.stopping = asyncio.Event()
         self.sources: dict[str, Source] = {"wazuh": Wazuh(), "alertmanager": Alertmanager()}
 
-    async def publish(self, *alerts: dict[str, object], **headers: str) -> list[int]:
+    async def publish(self, *alerts: Mapping[str, object], **headers: str) -> list[int]:
         """Publish alerts as a service of its own would; their sequences."""
         subject = names.ingest_subject(self.tenant)
         given = {f"Tocsin-{name.replace('_', '-')}": value for name, value in headers.items()}
@@ -139,7 +140,7 @@ async def test_poison_becomes_a_dead_letter_after_its_attempts(queue: Queue) -> 
         await eventually(queue.idle, "the message is acknowledged")
     assert await queue.states() == {alert["id"]: "dead"}
 
-    async def kept() -> list[object]:
+    async def kept() -> list[Any]:
         return await queue.road.rows(
             "SELECT * FROM dead_letters WHERE tenant = :tenant", tenant=queue.tenant
         )
@@ -233,7 +234,7 @@ async def test_message_with_several_events_is_kept_whole(queue: Queue) -> None:
         await eventually(queue.idle, "the message is acknowledged")
     assert await queue.states() == {}
 
-    async def kept() -> list[object]:
+    async def kept() -> list[Any]:
         return await queue.road.rows(
             "SELECT reason, raw FROM dead_letters WHERE tenant = :tenant", tenant=queue.tenant
         )
@@ -259,7 +260,7 @@ async def test_letter_of_another_tenant_cannot_be_settled(queue: Queue) -> None:
     """A publisher that names a letter of another tenant in its headers changes nothing there."""
     await queue.road.post(f"no json {uuid.uuid4()}".encode())
 
-    async def open_letters() -> list[object]:
+    async def open_letters() -> list[Any]:
         return await queue.road.rows(
             "SELECT id FROM dead_letters WHERE tenant = 'demo' AND redriven_at IS NULL"
         )
@@ -293,7 +294,7 @@ async def test_alert_that_the_database_refuses_is_dead_and_listed(queue: Queue) 
     assert row.state == "dead"
     assert "out of range" in row.error
 
-    async def kept() -> list[object]:
+    async def kept() -> list[Any]:
         return await queue.road.rows(
             "SELECT raw FROM dead_letters WHERE tenant = :tenant", tenant=queue.tenant
         )

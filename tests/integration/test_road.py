@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from typing import Any
 
 import msgspec
 import nats
@@ -127,7 +128,7 @@ async def test_garbage_is_answered_400_and_kept(road: Road) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == "urn:tocsin:problem:not-json"
 
-    async def kept() -> list[object]:
+    async def kept() -> list[Any]:
         return await road.rows("SELECT * FROM dead_letters WHERE raw = :raw", raw=garbage)
 
     (letter,) = await eventually(kept, "the letter is in the ledger")
@@ -144,7 +145,7 @@ async def test_json_that_is_no_alert_is_quarantined_beside_the_others(road: Road
     assert (outcome["accepted"], outcome["quarantined"]) == (2, 1)
     assert outcome["ids"][1] is None
 
-    async def kept() -> list[object]:
+    async def kept() -> list[Any]:
         raw = msgspec.json.encode(stranger)
         return await road.rows("SELECT reason FROM dead_letters WHERE raw = :raw", raw=raw)
 
@@ -159,7 +160,7 @@ async def test_poison_on_the_subject_goes_to_quarantine_and_blocks_nobody(road: 
     ack = await road.bus.publish(subject, poison, {names.SOURCE: "wazuh"})
     await road.finished(await road.take(wazuh_alert()))
 
-    async def kept() -> list[object]:
+    async def kept() -> list[Any]:
         return await road.rows("SELECT * FROM dead_letters WHERE raw = :raw", raw=poison)
 
     (letter,) = await eventually(kept, "the letter is in the ledger")

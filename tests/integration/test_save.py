@@ -92,7 +92,7 @@ async def test_alert_for_nobody_is_finished_by_saving(road: Road) -> None:
 
 async def test_subscribers_that_cannot_be_told_stop_nothing(road: Road) -> None:
     """An event that cannot be published is counted, and the alert goes on."""
-    metric, labels = "tocsin_events_untold_total", {"tenant": TENANT}
+    metric, labels = "tocsin_events_untold_total", {"tenant": str(TENANT)}
     before = REGISTRY.get_sample_value(metric, labels) or 0
     ref = await recorded(road)
     await save(saving(road, Deaf()), ref, Severity.LOW)

@@ -1,6 +1,7 @@
 """The receiver's OpenAPI document against what the receiver does."""
 
 import asyncio
+from collections.abc import MutableMapping
 from datetime import timedelta
 from typing import Any
 
@@ -113,12 +114,12 @@ async def test_full_bus_is_as_described() -> None:
 async def test_slow_body_is_as_described() -> None:
     """A body that does not arrive in time gets a 408, and the connection is closed."""
     app = receiver(MemoryBus(), body_timeout=timedelta(milliseconds=1))
-    sent: list[dict[str, Any]] = []
+    sent: list[MutableMapping[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return await asyncio.Future()
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
     scope = {

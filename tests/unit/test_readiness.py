@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from nats.js.api import StreamInfo
 
 from ingest.readiness import Readiness
 from tests.edge import MemoryBus, receiver, sender
@@ -39,9 +40,9 @@ async def test_bus_that_stands_still_is_not_waited_for() -> None:
     """A server that does not answer is away after a second."""
 
     class Still(MemoryBus):
-        async def stream(self, name: str) -> str:
+        async def stream(self, name: str) -> StreamInfo:
             await asyncio.Event().wait()
-            return name
+            return await super().stream(name)
 
     async with asyncio.timeout(2):
         report = await Readiness(Still(), {}).report()
