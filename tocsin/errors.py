@@ -27,9 +27,21 @@ TocsinError
 """
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
+
+# A bug of ours or a poisoned input: trying again would only repeat it. Nondeterminism of a workflow
+# after a bad deploy is deliberately not among them: such a task is retried until the rollback.
+BUGS: Final[tuple[type[BaseException], ...]] = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,3 +254,8 @@ class DeliveryDelayed(DeliveryError):
     ) -> None:
         self.retry_after = retry_after
         super().__init__(message, response=response)
+
+
+def is_permanent(error: Exception) -> bool:
+    """Whether the same call would fail again, however often it is made."""
+    return not error.retryable if isinstance(error, TocsinError) else isinstance(error, BUGS)

@@ -12,10 +12,11 @@ from pydantic_core import PydanticCustomError
 from tocsin.domain.expression import Expression, PolicyError
 from tocsin.domain.vocabulary import (
     EVENT_NAMES,
+    MAPPED_FIELDS,
     ROUTE_NAMES,
     RULE_NAMES,
     faults,
-    is_alert_field,
+    near,
     unknown_names,
 )
 
@@ -152,8 +153,11 @@ def _no_expression(error: PolicyError) -> PydanticCustomError:
 
 
 def _alert_field(path: str) -> str:
-    if not is_alert_field(path):
-        raise wrong(f"names no field of an alert: {path}", "for example level or rule.id")
+    if path not in MAPPED_FIELDS:
+        raise wrong(
+            f"is no field that a mapping can set{near(path, MAPPED_FIELDS)}",
+            f"one of {', '.join(sorted(MAPPED_FIELDS))}",
+        )
     return path
 
 

@@ -13,9 +13,11 @@ from temporalio.converter import (
     EncodingPayloadConverter,
     JSONPlainPayloadConverter,
 )
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from tocsin.errors import EngineUnavailable
+from tocsin.errors import EngineUnavailable, is_permanent
 from tocsin.settings import TemporalSettings
 
 TENANT: Final = SearchAttributeKey.for_keyword("TocsinTenant")
@@ -48,6 +50,30 @@ class _Payloads(CompositePayloadConverter):
                 for converter in DefaultPayloadConverter.default_encoding_payload_converters
             )
         )
+
+
+class Classifying(Interceptor):
+    """Ends an activity for good where trying again would repeat the failure.
+
+    Temporal itself compares the names of classes; this looks at what they are, so that a subclass
+    is treated as the class it extends.
+    """
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the base class's name
+        """Stand before every activity of a worker."""
+        return _Classified(next)
+
+
+class _Classified(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401
+        try:
+            return await super().execute_activity(input)
+        except Exception as error:
+            if not is_permanent(error):
+                raise
+            raise ApplicationError(
+                str(error), type=type(error).__name__, non_retryable=True
+            ) from error
 
 
 DATA_CONVERTER: Final = DataConverter(payload_converter_class=_Payloads)

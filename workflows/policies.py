@@ -12,35 +12,11 @@ NOTIFY_QUEUE: Final = "tocsin-notify"
 TASK_TIMEOUT: Final = timedelta(seconds=3)
 STICKY_TIMEOUT: Final = timedelta(seconds=2)
 
-# A bug of ours or a poisoned input: the workflow fails, and its row says so. Nondeterminism after
-# a bad deploy is deliberately not among them: such a task is retried until the rollback.
-FAILURES: Final[tuple[type[BaseException], ...]] = (
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
-)
-
-# The same mistakes inside an activity: trying again would only repeat them.
-PERMANENT: Final = [
-    *(failure.__name__ for failure in FAILURES),
-    "KeyError",
-    "IndexError",
-    "ZeroDivisionError",
-    "ConfigError",
-    "MessageFault",
-    "ValidationError",
-]
-
 # A local activity needs PostgreSQL on the same network; while that is away, the alert waits.
 LOCAL_TIMEOUT: Final = timedelta(seconds=10)
 LOCAL_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
     maximum_interval=timedelta(seconds=10),
-    non_retryable_error_types=PERMANENT,
 )
 
 # One attempt of one notification. How long attempts go on is decided by the activity itself, from
@@ -49,5 +25,4 @@ NOTIFY_TIMEOUT: Final = timedelta(seconds=20)
 NOTIFY_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     maximum_interval=timedelta(minutes=2),
-    non_retryable_error_types=PERMANENT,
 )

@@ -32,6 +32,7 @@ from ingest.dispatcher.starter import Starter
 from ingest.dispatcher.sweeper import Sweeper
 from ingest.sources.registry import open_source
 from tocsin import temporal
+from tocsin.errors import BUGS
 from tocsin.outbound import Outbound
 from tocsin.settings import Settings, WorkerSettings
 from tocsin.store.recent import RecentAlerts
@@ -118,10 +119,11 @@ async def _workers(
         workflows=[AlertWorkflow],
         activities=list(work.local),
         workflow_runner=runner,
-        workflow_failure_exception_types=list(policies.FAILURES),
+        workflow_failure_exception_types=list(BUGS),
         max_concurrent_workflow_tasks=settings.in_flight,
         max_concurrent_local_activities=settings.in_flight,
         max_cached_workflows=_CACHED_WORKFLOWS,
+        interceptors=[temporal.Classifying()],
         sticky_queue_schedule_to_start_timeout=policies.STICKY_TIMEOUT,
         graceful_shutdown_timeout=_DRAIN,
     )
@@ -129,6 +131,7 @@ async def _workers(
         client,
         task_queue=policies.NOTIFY_QUEUE,
         activities=list(work.notify),
+        interceptors=[temporal.Classifying()],
         max_concurrent_activities=_NOTIFICATIONS,
         graceful_shutdown_timeout=_DRAIN,
     )

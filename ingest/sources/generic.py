@@ -16,34 +16,12 @@ import msgspec
 from ingest.sources.base import LONGEST_MESSAGE, MOST_OBSERVABLES, Reading, Source
 from ingest.sources.fields import instant, integer, text, texts
 from tocsin.domain.alert import Agent, Observable, ObservableType, Rule
-from tocsin.domain.expression import EvaluationError, Expression, PolicyError
+from tocsin.domain.expression import EvaluationError, Expression
 from tocsin.domain.observables import address, observe
 from tocsin.domain.severity import Severity, from_wazuh_level, from_word
-from tocsin.errors import ConfigError, NotAnAlert, Problem
+from tocsin.domain.vocabulary import OBSERVABLES
+from tocsin.errors import NotAnAlert
 from tocsin.tenants import SourceConfig
-
-OBSERVABLES = "observables."
-FIELDS = frozenset(
-    {
-        "source_event_id",
-        "rule.id",
-        "rule.description",
-        "rule.groups",
-        "rule.mitre",
-        "level",
-        "severity",
-        "agent.id",
-        "agent.name",
-        "agent.ip",
-        "source_address",
-        "time",
-        "location",
-        "message",
-        "resolved",
-        *(f"{OBSERVABLES}{kind}" for kind in ObservableType),
-    }
-)
-"""Fields a mapping may set; `observables.<type>` takes a string or a list of strings."""
 
 _HIGHEST_LEVEL = 2**15 - 1
 _LONGEST_INTEGER = 19
@@ -56,20 +34,11 @@ class Generic(Source):
         config: Its mapping, and the expressions that identify an event. An event that lacks one
             of those is identified as if there were none: by the mapped `source_event_id`, or by
             its whole content.
-
-    Raises:
-        ConfigError: An expression is no CEL, or a key is no field that can be mapped.
     """
 
     def __init__(self, config: SourceConfig) -> None:
-        strange = sorted(config.mapping.keys() - FIELDS)
-        if strange:
-            raise _wrong(config, f"mapping has no field {strange[0]!r}", ", ".join(sorted(FIELDS)))
-        try:
-            self._mapping = {k: Expression.compile(v) for k, v in config.mapping.items()}
-            self._identity = tuple(Expression.compile(text) for text in config.identity)
-        except PolicyError as error:
-            raise _wrong(config, f"is no CEL expression: {error}") from error
+        self._mapping = {k: Expression.compile(v) for k, v in config.mapping.items()}
+        self._identity = tuple(Expression.compile(text) for text in config.identity)
 
     def parse(self, document: Any) -> Reading:  # noqa: ANN401 - JSON
         """Evaluate the mapping."""
@@ -166,7 +135,3 @@ def _kind(key: str) -> ObservableType:
 
 def _content(document: dict[str, Any]) -> str:
     return msgspec.json.encode(document).decode()[:LONGEST_MESSAGE]
-
-
-def _wrong(config: SourceConfig, message: str, hint: str = "") -> ConfigError:
-    return ConfigError((Problem(file=f"source {config.name}", message=message, hint=hint),))

@@ -8,11 +8,7 @@ from tocsin.tenants import SourceConfig
 
 
 def open_source(config: SourceConfig) -> Source:
-    """Build the parser that a source's configuration asks for.
-
-    Raises:
-        ConfigError: Its mapping or identity is wrong.
-    """
+    """Build the parser that a source's configuration asks for."""
     match config.kind:
         case "wazuh":
             return Wazuh()

@@ -11,6 +11,7 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.record import HISTORIES, ways
 from tests.workflow.test_alert import runner
 from tocsin.domain.work import AlertStart
+from tocsin.errors import BUGS
 from tocsin.temporal import DATA_CONVERTER
 from workflows import policies
 from workflows.alert import AlertWorkflow
@@ -34,7 +35,7 @@ def replayer(definition: type) -> Replayer:
         workflows=[definition],
         data_converter=DATA_CONVERTER,
         workflow_runner=runner(),
-        workflow_failure_exception_types=list(policies.FAILURES),
+        workflow_failure_exception_types=list(BUGS),
     )
 
 

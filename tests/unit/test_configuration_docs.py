@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from ingest.sources.registry import open_source
 from tocsin import tenants
 from tocsin.documents import load_document
 from tocsin.domain.alert import Alert
 from tocsin.domain.vocabulary import ROUTE_NAMES, faults
 from tocsin.settings import Section, Settings, load_settings
-from tocsin.tenant_files import survey_files, survey_tenants
+from tocsin.tenant_files import load_tenants, survey_files, survey_tenants
 from tocsin.tenants import TenantConfig
 
 ROOT = Path(__file__).parents[2]
@@ -117,3 +118,7 @@ def test_shipped_examples_are_sound() -> None:
     settings = load_settings(ROOT / "config" / "tocsin.yaml")
     assert settings.tenants == ROOT / "config" / "tenants"
     assert survey_tenants(settings.tenants).problems == ()
+    for tenant in load_tenants(settings.tenants).values():
+        assert all(open_source(source) for source in tenant.sources)
+        assert tenant.classifier()
+        assert tenant.router()

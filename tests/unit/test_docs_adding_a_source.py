@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from ingest.sources import base
-from ingest.sources.generic import FIELDS
 from ingest.sources.registry import open_source
 from tests.reading import read
+from tocsin.domain.vocabulary import MAPPED_FIELDS
 from tocsin.errors import NotAnAlert
 from tocsin.tenants import SourceConfig
 
@@ -44,7 +44,7 @@ def test_the_generic_example_is_a_configuration() -> None:
 
 def test_the_page_names_every_field() -> None:
     """A mapping key that exists is on the page."""
-    plain = {field for field in FIELDS if not field.startswith("observables.")}
+    plain = {field for field in MAPPED_FIELDS if not field.startswith("observables.")}
     assert all(f"`{field}`" in PAGE for field in plain)
 
 

@@ -22,12 +22,12 @@ from ingest.sources.base import (
     Reading,
     Source,
 )
-from ingest.sources.generic import FIELDS
 from ingest.sources.harvest import Harvest
 from ingest.sources.registry import open_source
 from ingest.sources.wazuh_fields import OBSERVABLE_PATHS
 from tests.reading import RECEIPT
 from tocsin.domain.alert import Alert
+from tocsin.domain.vocabulary import MAPPED_FIELDS
 from tocsin.errors import NotAnAlert
 from tocsin.tenants import SourceConfig
 
@@ -38,7 +38,7 @@ SOURCES = {
         SourceConfig(
             name="generic",
             kind="generic",
-            mapping=dict.fromkeys(sorted(FIELDS), "event.rule"),
+            mapping=dict.fromkeys(sorted(MAPPED_FIELDS), "event.rule"),
             identity=("event.id", "event.labels.x"),
         )
     ),

@@ -124,7 +124,12 @@ PROBLEMS: dict[str, tuple[str, int, str]] = {
     "mapping onto nothing": (
         GENERIC + "  mapping: {mesage: event.text}\n",
         6,
-        "sources.mapping.mesage names no field of an alert",
+        "sources.mapping.mesage is no field that a mapping can set; did you mean message?",
+    ),
+    "mapping onto what is ours": (
+        GENERIC + "  mapping: {sender_severity: event.text}\n",
+        6,
+        "sources.mapping.sender_severity is no field that a mapping can set",
     ),
     "mapping of nothing": (
         GENERIC + "  mapping: {message: evnt.text}\n",

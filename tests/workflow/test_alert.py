@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,6 +25,8 @@ from tocsin.domain.work import (
     Saved,
     SaveRequest,
 )
+from tocsin.errors import BUGS, ConfigError, Problem, StoreUnavailable
+from tocsin.temporal import Classifying
 from workflows import policies
 from workflows.alert import AlertWorkflow
 
@@ -101,10 +103,16 @@ async def working(
         workflows=[AlertWorkflow],
         activities=[world.triage, world.save, world.finish],
         workflow_runner=runner(),
-        workflow_failure_exception_types=list(policies.FAILURES),
+        workflow_failure_exception_types=list(BUGS),
         max_cached_workflows=cached,
+        interceptors=[Classifying()],
     )
-    notify = Worker(environment.client, task_queue=policies.NOTIFY_QUEUE, activities=[world.send])
+    notify = Worker(
+        environment.client,
+        task_queue=policies.NOTIFY_QUEUE,
+        activities=[world.send],
+        interceptors=[Classifying()],
+    )
     async with alerts, notify:
         yield
 
@@ -192,13 +200,23 @@ async def test_one_broken_notification_does_not_stop_the_others(
     assert "FinishAlert" not in world.names()
 
 
-@pytest.mark.parametrize("fault", policies.FAILURES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(bug("a bug") for bug in BUGS),
+        KeyError("of a subclass"),
+        RecursionError("of a subclass"),
+        UnicodeDecodeError("utf-8", b"", 0, 1, "of a subclass"),
+        ConfigError((Problem(file="tenants", message="of ours, and not retryable"),)),
+    ],
+    ids=lambda each: type(each).__name__,
+)
 async def test_bug_in_triage_fails_the_alert(
-    time_skipping: WorkflowEnvironment, fault: Callable[[str], Exception]
+    time_skipping: WorkflowEnvironment, fault: Exception
 ) -> None:
     """A bug of ours ends the workflow at once instead of being retried for ever."""
     world = World()
-    world.faults["Triage"] = [fault("a bug")] * 2
+    world.faults["Triage"] = [fault] * 2
     with pytest.raises(WorkflowFailureError):
         await run(time_skipping, world)
     assert world.names() == ["Triage"]
@@ -207,7 +225,6 @@ async def test_bug_in_triage_fails_the_alert(
 async def test_store_that_is_away_is_waited_for(time_skipping: WorkflowEnvironment) -> None:
     """While PostgreSQL is away a local activity is repeated until it is back."""
     world = World()
-    away = ApplicationError("PostgreSQL is away", type="StoreUnavailable")
-    world.faults["SaveToPostgres"] = [away] * 5
+    world.faults["SaveToPostgres"] = [StoreUnavailable("PostgreSQL is away")] * 5
     await asyncio.wait_for(run(time_skipping, world), 60)
     assert world.names().count("SaveToPostgres") == 6

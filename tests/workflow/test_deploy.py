@@ -13,6 +13,7 @@ from tests.road import eventually
 from tests.workflow.test_alert import World, working
 from tocsin.domain.alert import AlertId, AlertRef, TenantName
 from tocsin.domain.work import AlertStart, Saved
+from tocsin.errors import BUGS
 from workflows import policies
 from workflows.alert import AlertWorkflow
 
@@ -53,7 +54,7 @@ async def test_alert_under_way_finishes_after_the_rollback(
         task_queue=policies.ALERTS_QUEUE,
         workflows=[BadDeploy],
         workflow_runner=UnsandboxedWorkflowRunner(),
-        workflow_failure_exception_types=list(policies.FAILURES),
+        workflow_failure_exception_types=list(BUGS),
     )
     notify = Worker(time_skipping.client, task_queue=policies.NOTIFY_QUEUE, activities=[world.send])
     async with deployed, notify:

@@ -36,6 +36,28 @@ FUNCTIONS = frozenset(
     "startsWith string timestamp type uint".split()
 )
 TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"})
+OBSERVABLES = "observables."
+MAPPED_FIELDS = frozenset(
+    {
+        "source_event_id",
+        "rule.id",
+        "rule.description",
+        "rule.groups",
+        "rule.mitre",
+        "level",
+        "severity",
+        "agent.id",
+        "agent.name",
+        "agent.ip",
+        "source_address",
+        "time",
+        "location",
+        "message",
+        "resolved",
+        *(f"{OBSERVABLES}{kind}" for kind in ObservableType),
+    }
+)
+"""Fields a source's mapping may set; `observables.<type>` takes a string or a list of strings."""
 ROOTS = {"alert": Alert, "verdict": Verdict}
 
 _MACRO = re.compile(
@@ -78,29 +100,12 @@ def unknown_names(expression: Expression, names: frozenset[str]) -> tuple[str, .
     """Say of each variable that an expression takes and nobody gives that it is not there."""
     bound = {name for _, name in _MACRO.findall(without_strings(expression.text))}
     strange = sorted(expression.names - names - bound - TYPES)
-    return tuple(f"there is no variable {name}{_near(name, names)}" for name in strange)
-
-
-def is_alert_field(path: str) -> bool:
-    """Whether a dotted path leads to a field of the normalized alert.
-
-    `observables.<type>` stands for the observables of one type, for example
-    `observables.user_name`.
-    """
-    if path.removeprefix("observables.") in tuple(ObservableType):
-        return path.startswith("observables.")
-    kind: Any = Alert
-    for step in path.split("."):
-        fields = get_type_hints(kind) if _has_fields(kind) else {}
-        if step not in fields:
-            return False
-        kind = fields[step]
-    return True
+    return tuple(f"there is no variable {name}{near(name, names)}" for name in strange)
 
 
 def _unknown_functions(expression: Expression) -> Iterator[str]:
     for name in sorted(expression.functions - FUNCTIONS):
-        yield f"there is no function {name}(){_near(name, FUNCTIONS)}"
+        yield f"there is no function {name}(){near(name, FUNCTIONS)}"
 
 
 def _unknown_fields(code: str) -> Iterator[str]:
@@ -114,7 +119,7 @@ def _unknown_fields(code: str) -> Iterator[str]:
         for step in steps if kind else ():
             fields = get_type_hints(kind) if _has_fields(kind) else {}
             if step not in fields:
-                yield f"there is no {path}.{step}{_near(step, fields)}"
+                yield f"there is no {path}.{step}{near(step, fields)}"
                 break
             kind, path = fields[step], f"{path}.{step}"
 
@@ -135,7 +140,7 @@ def _unknown_severities(text: str) -> Iterator[str]:
     words = [severity.value for severity in Severity]
     for word in _SEVERITY.findall(text):
         if word not in words:
-            yield f"there is no severity {word!r}{_near(word.lower(), words)}"
+            yield f"there is no severity {word!r}{near(word.lower(), words)}"
 
 
 def _misfits(expression: Expression) -> Iterator[str]:
@@ -178,6 +183,7 @@ def _full_alert() -> Alert:
     )
 
 
-def _near(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def near(word: str, known: Iterable[str]) -> str:
+    """The question whether another word was meant; empty when none is near."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
