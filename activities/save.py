@@ -6,7 +6,6 @@ import msgspec
 import structlog
 from temporalio import activity
 
-from activities.triage import unknown_tenant
 from tocsin.bus import enriched_subject
 from tocsin.domain.alert import Alert, AlertRef, TenantName
 from tocsin.domain.policy import Router
@@ -19,7 +18,7 @@ from tocsin.store.alerts import Decision, Outboxed
 from tocsin.store.database import Database
 from tocsin.store.recent import RecentAlerts
 from tocsin.telemetry import EVENTS_UNTOLD, VERDICTS
-from tocsin.tenants import TenantConfig
+from tocsin.tenants import TenantConfig, unknown_tenant
 
 log = structlog.get_logger()
 

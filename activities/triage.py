@@ -7,8 +7,9 @@ from temporalio import activity
 from tocsin.domain.alert import AlertRef, TenantName
 from tocsin.domain.policy import Classifier
 from tocsin.domain.work import Plan
-from tocsin.errors import ConfigError, Problem
+from tocsin.errors import ConfigError
 from tocsin.store.recent import RecentAlerts
+from tocsin.tenants import unknown_tenant
 
 
 class Triage:
@@ -37,12 +38,3 @@ class Triage:
             raise ConfigError((unknown_tenant(ref.tenant),))
         judged = classifier.judge(await self._recent.load(ref))
         return Plan(verdict=judged.verdict, notes=judged.notes)
-
-
-def unknown_tenant(tenant: TenantName) -> Problem:
-    """The problem of an alert whose tenant file is gone."""
-    return Problem(
-        file="tenants",
-        message=f"no file describes tenant {tenant!r}",
-        hint="restore it, then redrive the alert",
-    )

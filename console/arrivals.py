@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from activities.channels.base import one_line
 from activities.save import Enriched
 from console.embedded.endpoints import Endpoints
 from console.embedded.processes import WILDCARDS
 from console.processes.web import address
 from tocsin.bus import ENRICHED_SUBJECTS
+from tocsin.domain.text import one_line
 from tocsin.jetstream import Bus
 from tocsin.settings import NatsSettings
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Final, Self
 import httpx
 import msgspec
 
-from activities.channels.base import one_line
 from console.embedded import endpoints
+from tocsin.domain.text import one_line
 from tocsin.errors import ConfigError, Problem, TocsinError, Unavailable
 from tocsin.settings import load_settings
 

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from activities.channels.base import one_line
 from console.client import Client
 from console.embedded.endpoints import Endpoints
+from tocsin.domain.text import one_line
 
 _PATIENCE: Final = 60.0
 _LOOK_EVERY: Final = 0.3

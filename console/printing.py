@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from activities.channels.base import one_line
+from tocsin.domain.text import one_line
 
 STYLES: Final = {
     "informational": "dim",

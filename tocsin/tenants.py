@@ -8,9 +8,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tocsin.domain.alert import TenantName
 from tocsin.domain.policy import Classifier, Router, RouteSpec, RuleSpec
 from tocsin.domain.severity import Severity
 from tocsin.domain.verdict import Disposition
+from tocsin.errors import Problem
 from tocsin.fields import (
     REFERENCE_HINT,
     AlertField,
@@ -228,3 +230,12 @@ class TenantConfig(Section):
                 for route in (self.routes if self.receivers else ())
             ]
         )
+
+
+def unknown_tenant(tenant: TenantName) -> Problem:
+    """The problem of an alert whose tenant file is gone."""
+    return Problem(
+        file="tenants",
+        message=f"no file describes tenant {tenant!r}",
+        hint="restore it, then redrive the alert",
+    )

@@ -7,6 +7,7 @@ import msgspec
 
 from tocsin.domain.alert import Alert, AlertRef
 from tocsin.domain.severity import Severity
+from tocsin.domain.text import one_line
 from tocsin.domain.verdict import Verdict
 from tocsin.tenants import ReceiverConfig
 
@@ -65,9 +66,3 @@ class Channel(ABC):
             SecretMissing: A reference in the receiver names nothing.
             VaultUnavailable: The secrets backend is away.
         """
-
-
-def one_line(text: str, *, limit: int = 200) -> str:
-    """Make stranger's text harmless in a line: no control or direction marks, shortened."""
-    clean = "".join(c if c.isprintable() else " " for c in text[: limit * 2])
-    return " ".join(clean.split())[:limit]

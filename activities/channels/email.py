@@ -6,7 +6,8 @@ from email.utils import format_datetime
 
 import aiosmtplib
 
-from activities.channels.base import Channel, Message, one_line
+from activities.channels.base import Channel, Message
+from tocsin.domain.text import one_line
 from tocsin.errors import DeliveryDelayed, DeliveryError, DeliveryRefused
 from tocsin.outbound import Outbound, trust
 from tocsin.secrets import Secrets
