@@ -1,5 +1,6 @@
 """The command's client of the operators' interface, and how it finds it."""
 
+import math
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
@@ -109,14 +110,14 @@ class Client:
             ApiRefused: As `get`.
             ConfigError: As `get`.
         """
-        left, cursor = limit, None
-        while True:
-            size = min(left or _LONGEST_PAGE, _LONGEST_PAGE)
+        left, cursor = limit or math.inf, None
+        while left > 0:
+            size = int(min(left, _LONGEST_PAGE))
             page = await self.get(path, {**parameters, "limit": size, "cursor": cursor})
             for item in page["items"]:
                 yield item
             left, cursor = left - len(page["items"]), page["next"]
-            if cursor is None or (limit and left <= 0):
+            if cursor is None:
                 return
 
     async def _ask(self, method: str, path: str, parameters: Parameters) -> dict[str, Any]:
