@@ -12,6 +12,7 @@ from tocsin.domain.alert import (
     Agent,
     Alert,
     AlertId,
+    AlertRef,
     Observable,
     ObservableType,
     Rule,
@@ -21,6 +22,8 @@ from tocsin.domain.expression import EvaluationError, Expression, PolicyError, T
 from tocsin.domain.policy import Classifier, Router, RouteSpec, RuleSpec
 from tocsin.domain.severity import Severity
 from tocsin.domain.verdict import Disposition, Giver, Verdict
+from tocsin.domain.work import Plan, SaveRequest
+from tocsin.temporal import DATA_CONVERTER
 
 FAULTY = "alert.observables[7].value == 'x'"
 
@@ -171,6 +174,42 @@ def test_faulty_route_of_a_loud_alert(severity: Severity) -> None:
     routing = Router(routes).route(alert(), verdict(severity))
     assert (routing.route, routing.receivers) == ("a+b", ("a", "b"))
     assert routing.notes == ("route a was taken: index out of bounds: 7",)
+
+
+@pytest.mark.parametrize(
+    "name", ["a rule of ours " * 40, "\U0001f514" * 300, '"\\' * 300, "\x01x" * 300, "\ud800" * 300]
+)
+def test_whatever_the_file_the_payloads_are_small(name: str) -> None:
+    """Many rules with long names, matching or erring, leave less than 4 KB in history."""
+    lacking = rule("alert[alert.message] == 1", name)
+    judged = Classifier([rule("true", name), rule(FAULTY, name), lacking] * 100).judge(
+        alert(message="\U0001f514" * 100_000)
+    )
+    ref = AlertRef(tenant=TenantName("t" * 32), alert_id=AlertId("0" * 32), run=2**63)
+    for payload in (
+        Plan(verdict=judged.verdict, notes=judged.notes),
+        SaveRequest(ref=ref, verdict=judged.verdict, notes=judged.notes),
+    ):
+        assert len(DATA_CONVERTER.payload_converter.to_payload(payload).data) < 4096
+
+
+def test_many_faulty_rules_are_counted() -> None:
+    """The first rules that could not be evaluated are named, and the others counted."""
+    names = [f"rule-{number}" for number in range(60)]
+    judged = Classifier([rule("int(alert.message) > 3", name) for name in names]).judge(alert())
+    *notes, last = judged.notes
+    assert [note.split()[1] for note in notes] == names[: len(notes)]
+    assert last == f"and {60 - len(notes)} more"
+
+
+def test_many_faulty_routes_are_counted() -> None:
+    """Where all routes of a loud alert err, all ring, and the first are named."""
+    names = [f"route-{number}" for number in range(200)]
+    routing = Router([route(FAULTY, name) for name in names]).route(alert(), verdict(Severity.HIGH))
+    assert routing.receivers == tuple(names)
+    *notes, last = routing.notes
+    assert last == f"and {200 - len(notes)} more"
+    assert len(routing.route) < 1024
 
 
 @pytest.mark.parametrize("severity", [Severity.UNKNOWN, Severity.LOW, Severity.MEDIUM])

@@ -7,7 +7,7 @@ so far), and in routes `verdict`.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Final
 
 import cel
 import msgspec
@@ -15,9 +15,15 @@ import msgspec
 from tocsin.domain.alert import Alert
 from tocsin.domain.expression import EvaluationError, Expression
 from tocsin.domain.severity import Severity
+from tocsin.domain.text import fitting
 from tocsin.domain.verdict import Disposition, Giver, Verdict
 
-STORE = "store"
+STORE: Final = "store"
+
+# Reasons and notes travel through workflow histories, whose payloads stay under 4 KB; a route's
+# name stands in a column of lists.
+_ROOM: Final = 1600
+_ROUTE_ROOM: Final = 500
 
 
 class RuleSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +64,8 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules made of an alert.
 
     Attributes:
-        verdict: The verdict after the last rule.
-        notes: What the operator should know: rules that could not be evaluated.
+        verdict: The verdict after the last rule; the first of its reasons, when they are many.
+        notes: What the operator should know: the first rules that could not be evaluated.
     """
 
     verdict: Verdict
@@ -70,9 +76,10 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """Where an alert goes.
 
     Attributes:
-        route: Names of the routes that matched, joined by `+`; `store` when none did.
+        route: Names of the routes that matched, joined by `+`, the first when they are many;
+            `store` when none did.
         receivers: Names of receivers, each once, in order of their routes.
-        notes: What the operator should know: routes that could not be evaluated.
+        notes: What the operator should know: the first routes that could not be evaluated.
     """
 
     route: str = STORE
@@ -114,7 +121,11 @@ class Classifier:
             verdict = _applied(rule, verdict)
             if rule.final:
                 break
-        return Judged(verdict=verdict, notes=tuple(notes))
+        reasons = fitting(verdict.reasons, room=_ROOM)
+        return Judged(
+            verdict=msgspec.structs.replace(verdict, reasons=reasons),
+            notes=fitting(notes, room=_ROOM),
+        )
 
 
 class Router:
@@ -160,9 +171,9 @@ class Router:
                 break
         receivers = (receiver for route in taken for receiver in route.receivers)
         return Routing(
-            route="+".join(route.name for route in taken) or STORE,
+            route="+".join(fitting([route.name for route in taken], room=_ROUTE_ROOM)) or STORE,
             receivers=tuple(dict.fromkeys(receivers)),
-            notes=tuple(notes),
+            notes=fitting(notes, room=_ROOM),
         )
 
 
