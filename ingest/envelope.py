@@ -23,7 +23,6 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         source: The source named by the publisher; empty when it named none.
         received_at: When the receiver took it; when the stream did, without a header.
         ref: The identity given by the receiver; None when a service published by itself.
-        redrive_of: Id of the dead letter that this message brings back; empty for a first try.
         raw: The sender's bytes.
     """
 
@@ -32,7 +31,6 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     received_at: datetime
     ref: AlertRef | None
-    redrive_of: str
     raw: bytes
 
 
@@ -69,6 +67,5 @@ def open_envelope(
         # Nothing is received after it was stored, whatever a publisher's clock says.
         received_at=min(bus.moment(given.get(bus.RECEIVED_AT, "")) or stored_at, stored_at),
         ref=ref,
-        redrive_of=bus.header_safe(given.get(bus.REDRIVE_OF, ""), limit=_LONGEST),
         raw=raw,
     )

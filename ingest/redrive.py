@@ -10,12 +10,13 @@ from typing import Final
 
 import msgspec
 
-from ingest.body import decode, split
+from ingest.body import split
+from ingest.dispatcher.reader import sole_event
 from ingest.envelope import headers
 from ingest.letters import Kind, Letter, Stage
 from ingest.sources.base import Event, Receipt, Source
 from ingest.sources.registry import open_source
-from tocsin.bus import ALERTS, REDRIVE_OF, ingest_subject
+from tocsin.bus import ALERTS, ingest_subject
 from tocsin.domain.alert import Alert, AlertId, AlertRef, TenantName
 from tocsin.domain.identity import identify
 from tocsin.errors import BadInput, NotAnAlert, NotRedrivable, TooLarge
@@ -35,13 +36,11 @@ class _Once(msgspec.Struct, frozen=True, kw_only=True):
         ref: The run it starts.
         raw: Its bytes.
         receipt: How it came in, the first time.
-        letter: Id of the letter it was kept in; empty without one.
     """
 
     ref: AlertRef
     raw: bytes
     receipt: Receipt
-    letter: str
 
 
 class Redriver:
@@ -83,11 +82,12 @@ class Redriver:
         """
         if dossier.status not in _ENDED_BADLY:
             raise NotRedrivable(f"It is {dossier.status}; only a failed or dead alert can be.")
-        alert, letter = dossier.alert, ""
-        if dossier.status == "dead":
-            letter = identify(dossier.tenant, alert.source, dossier.epoch, dossier.sequence)
-        receipt = Receipt(dossier.tenant, alert.source, alert.received_at)
-        return await self._next_run(dossier.id, dossier.raw, receipt, letter)
+        source = dossier.alert.source
+        receipt = Receipt(dossier.tenant, source, dossier.alert.received_at)
+        ref = await self._next_run(dossier.id, dossier.raw, receipt)
+        letter = identify(dossier.tenant, source, dossier.epoch, dossier.sequence)
+        await mark_redriven(self._database, letter)
+        return ref
 
     async def redrive_letter(self, letter: StoredLetter) -> tuple[AlertRef, ...]:
         """Publish what is in a letter.
@@ -102,29 +102,28 @@ class Redriver:
         if letter.redriven_at:
             raise NotRedrivable(f"It was redriven at {letter.redriven_at.isoformat()}.")
         receipt = Receipt(TenantName(letter.tenant), letter.source, letter.received_at)
-        if letter.alert_id:
-            return (await self._revive(letter, receipt),)
-        return await self._release(letter, receipt)
+        revive = self._revive if letter.alert_id else self._release
+        refs = await revive(letter, receipt)
+        # Last of all: whoever was interrupted before finds the letter open, and only repeats.
+        await mark_redriven(self._database, letter.id)
+        return refs
 
-    async def _revive(self, letter: StoredLetter, receipt: Receipt) -> AlertRef:
+    async def _revive(self, letter: StoredLetter, receipt: Receipt) -> tuple[AlertRef, ...]:
         """Bring a dead alert back, unless another message has done so."""
         dossier = await open_dossier(self._database, letter.alert_id, tenant=letter.tenant)
         if dossier and dossier.status not in _ENDED_BADLY:
-            await mark_redriven(self._database, letter.id)
-            return dossier.ref
-        return await self._next_run(AlertId(letter.alert_id), letter.raw, receipt, letter.id)
+            return (dossier.ref,)
+        return (await self._next_run(AlertId(letter.alert_id), letter.raw, receipt),)
 
-    async def _next_run(
-        self, alert_id: AlertId, raw: bytes, receipt: Receipt, letter: str
-    ) -> AlertRef:
+    async def _next_run(self, alert_id: AlertId, raw: bytes, receipt: Receipt) -> AlertRef:
+        source = self._source(receipt)
         try:
-            self._source(receipt).read(Event(raw, decode(raw)), receipt)
+            source.read(sole_event(source, raw), receipt)
         except BadInput as error:
             raise NotRedrivable(f"It is no alert any more: {error}") from error
         run = await highest_run(self._database, receipt.tenant, alert_id) + 1
         ref = AlertRef(tenant=receipt.tenant, alert_id=alert_id, run=run)
-        ref, _ = await self._publish(_Once(ref=ref, raw=raw, receipt=receipt, letter=letter))
-        return ref
+        return await self._publish(_Once(ref=ref, raw=raw, receipt=receipt))
 
     async def _release(self, letter: StoredLetter, receipt: Receipt) -> tuple[AlertRef, ...]:
         """Let go what is an alert by now, and keep the rest in letters of its own."""
@@ -137,10 +136,7 @@ class Redriver:
             raise NotRedrivable(f"There is still no alert in it: {'; '.join(reasons)}")
         for each in rest:
             await each.post(self._bus)
-        published = [await self._publish(each) for each in alerts]
-        if not any(stored for _, stored in published):
-            await mark_redriven(self._database, letter.id)
-        return tuple(ref for ref, _ in published)
+        return tuple([await self._publish(each) for each in alerts])
 
     def _sort(self, letter: StoredLetter, receipt: Receipt) -> tuple[list[_Once], list[Letter]]:
         """What in a letter reads as an alert, and letters for what does not."""
@@ -154,7 +150,7 @@ class Redriver:
                 rest.append(_kept(event.raw, str(error), receipt))
             else:
                 ref = AlertRef(tenant=receipt.tenant, alert_id=alert.id)
-                alerts.append(_Once(ref=ref, raw=event.raw, receipt=receipt, letter=letter.id))
+                alerts.append(_Once(ref=ref, raw=event.raw, receipt=receipt))
         return alerts, rest
 
     def _events(self, body: bytes, source: Source) -> Iterator[tuple[Event, str]]:
@@ -171,22 +167,20 @@ class Redriver:
             raise NotRedrivable(f"{receipt.tenant} has no source {receipt.source!r} any more.")
         return source
 
-    async def _publish(self, once: _Once) -> tuple[AlertRef, bool]:
+    async def _publish(self, once: _Once) -> AlertRef:
         """Publish, past message ids that JetStream remembers of messages in quarantine.
 
         Returns:
-            The run, and whether JetStream stored it now; otherwise it holds that run already.
+            The run that JetStream holds now.
         """
         receipt = once.receipt
         given = headers(receipt.source, receipt.received_at, once.ref)
-        if once.letter:
-            given[REDRIVE_OF] = once.letter
         ack = await self._bus.publish(ingest_subject(receipt.tenant), once.raw, given)
         if not ack.duplicate:
-            return once.ref, True
+            return once.ref
         epoch = await self._bus.epoch(ALERTS)
         if not await is_quarantined(self._database, epoch, ack.sequence):
-            return once.ref, False
+            return once.ref
         following = msgspec.structs.replace(once.ref, run=once.ref.run + 1)
         return await self._publish(msgspec.structs.replace(once, ref=following))
 

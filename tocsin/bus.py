@@ -27,7 +27,6 @@ ROOM_SUBJECTS: Final = "tocsin.room.*"
 SOURCE: Final = "Tocsin-Source"
 RECEIVED_AT: Final = "Tocsin-Received-At"
 MESSAGE_ID: Final = "Nats-Msg-Id"
-REDRIVE_OF: Final = "Tocsin-Redrive-Of"
 # Headers of a message on FAILED.
 KIND: Final = "Tocsin-Kind"
 STAGE: Final = "Tocsin-Stage"

@@ -119,43 +119,58 @@ class TenantQueue:
             await self._count(reading, epoch, fault)
 
     async def _dispatch(self, readings: Sequence[Reading], epoch: int) -> None:
-        for reading in readings:
-            if reading.letter:
-                await self._patience.hold(partial(reading.letter.post, self._bus))
         arrivals = [reading.arrival for reading in readings]
-        owners = await self._patience.hold(
+        recorded = await self._patience.hold(
             partial(record, self._database, self._tenant, epoch, arrivals)
         )
+        for reading in readings:
+            if reading.arrival.sequence in recorded.quarantined:
+                await self._quarantine(reading, epoch)
         started = await asyncio.gather(
-            *(self._start(reading, _owner(reading, owners)) for reading in readings)
+            *(self._start(reading, _owner(reading, recorded.owners)) for reading in readings)
         )
         running = [each for each in started if isinstance(each, tuple)]
         if running:
             await self._patience.hold(
                 partial(alerts.mark_started, self._database, self._tenant, running)
             )
-        own = {owner.sequence for owner in owners}
+        own = {owner.sequence for owner in recorded.owners}
         for reading, outcome in zip(readings, started, strict=True):
             if isinstance(outcome, MessageFault):
                 await self._count(reading, epoch, outcome)
             else:
                 await reading.message.ack()
-                self._observe(reading, first=reading.arrival.sequence in own)
+                sequence = reading.arrival.sequence
+                quarantined, first = sequence in recorded.quarantined, sequence in own
+                self._observe(
+                    reading,
+                    "quarantined" if quarantined else "started" if first else "duplicate",
+                )
 
     async def _start(
         self, reading: Reading, owner: Owner | None
     ) -> tuple[AlertRef, str] | MessageFault | None:
-        """Start one workflow; None when there is nothing to start."""
-        alert = reading.arrival.alert
-        if alert is None or owner is None or owner.state != "received":
+        """Start one workflow; None when there is nothing to start.
+
+        What is recorded is started, whatever the message reads like by now.
+        """
+        if owner is None or owner.state != "received":
             return None
-        if owner.sequence == reading.arrival.sequence and owner.ref == reading.arrival.ref:
-            self._recent.remember(owner.ref, alert)
+        arrival = reading.arrival
+        if arrival.alert and (owner.sequence, owner.ref) == (arrival.sequence, arrival.ref):
+            self._recent.remember(owner.ref, arrival.alert)
+        alert = await self._patience.hold(partial(self._recent.load, owner.ref))
         try:
             run_id = await self._patience.hold(partial(self._starter.start, owner.ref, alert))
         except MessageFault as fault:
             return fault
         return owner.ref, run_id
+
+    async def _quarantine(self, reading: Reading, epoch: int) -> None:
+        """Keep a message that is recorded as no alert on FAILED; doing it again changes nothing."""
+        reason = reading.fault or "it was no alert when it was recorded; redrive reads it again"
+        letter = self._letter(reading.arrival, epoch, Kind.QUARANTINE, reason)
+        await self._patience.hold(partial(letter.post, self._bus))
 
     async def _count(self, reading: Reading, epoch: int, fault: MessageFault) -> None:
         """Count a fault of this message; after the last attempt it becomes a dead letter."""
@@ -180,34 +195,37 @@ class TenantQueue:
 
     async def _bury(self, arrival: Arrival, epoch: int, attempts: int, reason: str) -> None:
         """Keep the message as a dead letter: on FAILED first, then in the books."""
-        letter = Letter(
+        letter = self._letter(arrival, epoch, Kind.DEAD, reason, attempts)
+        await self._patience.hold(partial(letter.post, self._bus))
+        dead = arrival.buried()
+        recorded = await self._patience.hold(
+            partial(record, self._database, self._tenant, epoch, [dead])
+        )
+        ref = recorded.owners[0].ref if recorded.owners else arrival.ref
+        await self._patience.hold(
+            partial(alerts.mark_ended, self._database, ref, state="dead", error=reason)
+        )
+
+    def _letter(
+        self, arrival: Arrival, epoch: int, kind: Kind, reason: str, attempts: int = 1
+    ) -> Letter:
+        return Letter(
             tenant=self._tenant,
             source=arrival.source,
-            kind=Kind.DEAD,
+            kind=kind,
             stage=Stage.DISPATCH,
             reason=reason,
             received_at=arrival.received_at,
             raw=arrival.raw,
             attempts=attempts,
-            alert_id=arrival.ref.alert_id,
+            alert_id=arrival.ref.alert_id if kind is Kind.DEAD else "",
             epoch=epoch,
             sequence=arrival.sequence,
         )
-        await self._patience.hold(partial(letter.post, self._bus))
-        dead = arrival.buried()
-        owners = await self._patience.hold(
-            partial(record, self._database, self._tenant, epoch, [dead])
-        )
-        ref = owners[0].ref if owners else arrival.ref
-        await self._patience.hold(
-            partial(alerts.mark_ended, self._database, ref, state="dead", error=reason)
-        )
 
-    def _observe(self, reading: Reading, *, first: bool) -> None:
-        arrival = reading.arrival
-        outcome = "quarantined" if arrival.alert is None else "started" if first else "duplicate"
+    def _observe(self, reading: Reading, outcome: str) -> None:
         DISPATCHED.labels(self._tenant, outcome).inc()
-        lag = (datetime.now(UTC) - arrival.received_at).total_seconds()
+        lag = (datetime.now(UTC) - reading.arrival.received_at).total_seconds()
         DISPATCH_SECONDS.labels(self._tenant).observe(max(lag, 0.0))
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""From a message on the stream to an alert, or to the letter that says why it is none."""
+"""From a message on the stream to an alert, or to the reason why it is none."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,9 @@ import msgspec
 
 from ingest.body import Piece, decode
 from ingest.envelope import Envelope, open_envelope
-from ingest.letters import Kind, Letter, Stage
-from ingest.sources.base import Receipt, Source
-from tocsin.domain.alert import Alert, AlertRef, TenantName
+from ingest.sources.base import Event, Receipt, Source
+from tocsin.domain.alert import Alert, AlertRef
+from tocsin.domain.identity import identify
 from tocsin.errors import BadInput, NotAnAlert
 from tocsin.pulling import Delivery
 from tocsin.store.events import Arrival
@@ -20,12 +20,12 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         message: The message, to be acknowledged.
         arrival: What is recorded of it.
-        letter: The quarantine letter of a message that is no alert.
+        fault: Why it is no alert; empty when it is one.
     """
 
     message: Delivery
     arrival: Arrival
-    letter: Letter | None = None
+    fault: str = ""
 
 
 class Reader:
@@ -51,7 +51,10 @@ class Reader:
         try:
             alert = self._alert(envelope, source)
         except BadInput as error:
-            return _quarantined(message, envelope, source, epoch, str(error))
+            id_ = identify(envelope.tenant, source, epoch, envelope.sequence)
+            ref = AlertRef(tenant=envelope.tenant, alert_id=id_)
+            arrival = _arrival(envelope, source, ref, None)
+            return Reading(message=message, arrival=arrival, fault=str(error))
         ref = AlertRef(
             tenant=alert.tenant, alert_id=alert.id, run=envelope.ref.run if envelope.ref else 0
         )
@@ -61,14 +64,25 @@ class Reader:
         parser = self._sources.get(source)
         if parser is None:
             raise NotAnAlert(f"the tenant has no source {source!r}")
-        events = parser.events(Piece(envelope.raw, decode(envelope.raw)))
-        if len(events) != 1:
-            raise NotAnAlert(f"it carries {len(events)} events, not one; redrive splits it")
-        alert = parser.read(events[0], Receipt(envelope.tenant, source, envelope.received_at))
+        event = sole_event(parser, envelope.raw)
+        alert = parser.read(event, Receipt(envelope.tenant, source, envelope.received_at))
         if envelope.ref is None:
             return alert
         # The identity the receiver answered with stands, even when a mapping changed since.
         return msgspec.structs.replace(alert, id=envelope.ref.alert_id)
+
+
+def sole_event(source: Source, raw: bytes) -> Event:
+    """The one event of a message.
+
+    Raises:
+        NotJson: It is no JSON.
+        NotAnAlert: It carries several, or none.
+    """
+    events = source.events(Piece(raw, decode(raw)))
+    if len(events) != 1:
+        raise NotAnAlert(f"it carries {len(events)} events, not one; redrive splits it")
+    return events[0]
 
 
 def _arrival(envelope: Envelope, source: str, ref: AlertRef, alert: Alert | None) -> Arrival:
@@ -79,23 +93,4 @@ def _arrival(envelope: Envelope, source: str, ref: AlertRef, alert: Alert | None
         received_at=envelope.received_at,
         raw=envelope.raw,
         alert=alert,
-        redrive_of=envelope.redrive_of,
     )
-
-
-def _quarantined(
-    message: Delivery, envelope: Envelope, source: str, epoch: int, reason: str
-) -> Reading:
-    letter = Letter(
-        tenant=envelope.tenant,
-        source=source,
-        kind=Kind.QUARANTINE,
-        stage=Stage.DISPATCH,
-        reason=reason,
-        received_at=envelope.received_at,
-        raw=envelope.raw,
-        epoch=epoch,
-        sequence=envelope.sequence,
-    )
-    ref = AlertRef(tenant=TenantName(envelope.tenant), alert_id=letter.id)
-    return Reading(message=message, arrival=_arrival(envelope, source, ref, None), letter=letter)

@@ -8,7 +8,7 @@ import structlog
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from ingest.dispatcher.patience import Patience, Stopping
+from ingest.dispatcher.patience import Patience
 from tocsin.domain.alert import AlertRef
 from tocsin.errors import EngineUnavailable, Unavailable
 from tocsin.store import alerts
@@ -50,8 +50,6 @@ class Sweeper:
                 await self.sweep()
             except Unavailable as error:
                 log.warning("dependency_away", dependency=error.dependency, error=str(error))
-            except Stopping:
-                return
 
     async def sweep(self) -> int:
         """Look at the next ones, going round.

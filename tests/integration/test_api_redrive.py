@@ -2,18 +2,26 @@
 
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from ingest.envelope import headers
 from ingest.letters import Kind, Letter, Stage
+from ingest.redrive import Redriver
 from ingest.sources.base import Event, Receipt
 from ingest.sources.wazuh import Wazuh
+from tests.edge import MemoryBus
 from tests.road import DEMO, Road, eventually, wazuh_alert
-from tocsin.bus import ingest_subject
+from tocsin.bus import SOURCE, ingest_subject
 from tocsin.domain.alert import AlertRef
+from tocsin.errors import BusFull
+from tocsin.settings import load_settings
+from tocsin.store.dead_letters import load
+from tocsin.tenant_files import load_tenants
 
 
 async def finished_alert(road: Road) -> tuple[str, bytes]:
@@ -168,6 +176,49 @@ async def test_quarantined_body_is_read_again(road: Road, operators: httpx.Async
 def iso(time: datetime) -> str:
     """A time as the interface writes it."""
     return time.isoformat().replace("+00:00", "Z")
+
+
+async def test_interrupted_redrive_is_done_again(road: Road, operators: httpx.AsyncClient) -> None:
+    """A letter stays open until all of it is on the bus, so that a second try brings the rest."""
+    body = b"\n".join(msgspec.json.encode(wazuh_alert()) for _ in range(3))
+    letter = await quarantine(road, body)
+    await kept(operators, letter.id)
+    stored = await load(road.database, letter.id)
+    assert stored
+    tenants = load_tenants(load_settings(Path(road.stack.endpoints.configuration)).tenants)
+    interrupted = Redriver(MemoryBus(bound=1), road.database, tenants, max_events=10)
+    with pytest.raises(BusFull):
+        await interrupted.redrive_letter(stored)
+    assert (await kept(operators, letter.id))["redriven_at"] is None
+    answer = await operators.post(f"/v1/dead-letters/{letter.id}/redrive")
+    await road.finished(*(run["id"] for run in answer.json()["redriven"]))
+    assert len(answer.json()["redriven"]) == 3
+    assert (await kept(operators, letter.id))["redriven_at"]
+    await road.settled()
+
+
+@pytest.mark.parametrize("shape", ["raw", "search response"])
+async def test_whatever_is_dispatched_can_be_redriven(
+    road: Road, operators: httpx.AsyncClient, shape: str
+) -> None:
+    """A failed alert is read for its next run as it was for its first, in any shape."""
+    alert = wazuh_alert()
+    found = {"hits": {"hits": [{"_index": "wazuh-alerts", "_source": alert}]}}
+    body = msgspec.json.encode(alert if shape == "raw" else found)
+    await road.bus.publish(ingest_subject(DEMO), body, {SOURCE: "wazuh"})
+
+    async def done() -> str | None:
+        rows = await road.rows(
+            "SELECT id FROM alerts WHERE source_event_id = :id AND state = 'finished'",
+            id=alert["id"],
+        )
+        return rows[0].id if rows else None
+
+    id_ = await eventually(done, "it is finished")
+    await end_badly(road, id_, "failed")
+    answer = await operators.post(f"/v1/alerts/{id_}/redrive")
+    assert answer.json() == {"redriven": [{"id": id_, "run": 1}]}
+    await eventually(lambda: is_finished(road, id_, 1), "the next run is done")
 
 
 async def test_nothing_to_read_changes_nothing(road: Road, operators: httpx.AsyncClient) -> None:

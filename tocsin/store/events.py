@@ -22,7 +22,6 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         received_at: When the receiver took it.
         raw: The sender's bytes.
         alert: Its normalized form; None when it goes to quarantine.
-        redrive_of: The dead letter that it brings back; empty for a first try.
     """
 
     sequence: int
@@ -31,7 +30,6 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     raw: bytes
     alert: Alert | None
-    redrive_of: str = ""
 
     def buried(self) -> Self:
         """The same message with a bare alert, of which nothing can be refused."""
@@ -41,7 +39,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
             id=self.ref.alert_id,
             received_at=self.received_at,
         )
-        return msgspec.structs.replace(self, alert=bare, redrive_of="")
+        return msgspec.structs.replace(self, alert=bare)
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,21 +56,35 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the books for the messages of a batch; what was written first stands.
+
+    Attributes:
+        owners: The row of each message that carries an alert, or repeats one.
+        quarantined: Sequences of the messages that are no alert.
+    """
+
+    owners: list[Owner]
+    quarantined: frozenset[int]
+
+
 _RECORD = text("""
 WITH input AS (
     SELECT * FROM unnest(
         CAST(:sequences AS bigint[]), CAST(:sources AS text[]), CAST(:ids AS text[]),
         CAST(:runs AS int[]), CAST(:received AS timestamptz[]), CAST(:raws AS bytea[]),
         CAST(:levels AS smallint[]), CAST(:severities AS text[]),
-        CAST(:event_ids AS text[]), CAST(:alerts AS text[]), CAST(:redrives AS text[])
-    ) AS t (sequence, source, id, run, received_at, raw, level, severity, source_event_id, alert,
-            redrive_of)
+        CAST(:event_ids AS text[]), CAST(:alerts AS text[])
+    ) AS t (sequence, source, id, run, received_at, raw, level, severity, source_event_id, alert)
+), unseen AS (
+    SELECT * FROM input
+    WHERE NOT EXISTS (SELECT FROM events e WHERE (e.epoch, e.sequence) = (:epoch, input.sequence))
 ), fresh AS (
     INSERT INTO alerts (tenant, id, run, epoch, sequence, source, source_event_id, level,
                         severity, state, received_at, alert)
     SELECT :tenant, id, run, :epoch, sequence, source, source_event_id, level,
            severity, 'received', received_at, CAST(alert AS jsonb)
-    FROM input WHERE alert IS NOT NULL ORDER BY sequence
+    FROM unseen WHERE alert IS NOT NULL ORDER BY sequence
     ON CONFLICT DO NOTHING
     RETURNING sequence
 ), recorded AS (
@@ -83,18 +95,15 @@ WITH input AS (
                 WHEN sequence IN (SELECT sequence FROM fresh) THEN 'alert'
                 ELSE 'duplicate' END,
            received_at, raw
-    FROM input
+    FROM unseen
     ON CONFLICT DO NOTHING
+    RETURNING sequence, disposition
 ), superseded AS (
     UPDATE alerts SET state = 'superseded' FROM input
     WHERE alerts.tenant = :tenant AND alerts.id = input.id AND alerts.run < input.run
       AND alerts.state IN ('dead', 'failed')
-), redriven AS (
-    UPDATE dead_letters SET redriven_at = now() FROM input
-    WHERE dead_letters.id = input.redrive_of AND dead_letters.tenant = :tenant
-      AND redriven_at IS NULL
 )
-SELECT sequence FROM fresh
+SELECT sequence, disposition FROM recorded
 """)
 
 _OWNERS = text("""
@@ -104,11 +113,18 @@ WHERE tenant = :tenant AND (
     OR (epoch = :epoch AND sequence = ANY(:sequences)))
 """)
 
+_QUARANTINED = text("""
+SELECT sequence FROM events
+WHERE epoch = :epoch AND sequence = ANY(:sequences) AND disposition = 'quarantine'
+""")
+
+_NOTHING = Record(owners=[], quarantined=frozenset())
+
 
 async def record(
     database: Database, tenant: TenantName, epoch: int, arrivals: Sequence[Arrival]
-) -> list[Owner]:
-    """Write a batch; writing it again changes nothing.
+) -> Record:
+    """Write a batch; writing it again changes nothing, even if its messages read otherwise now.
 
     Args:
         database: Where.
@@ -117,7 +133,7 @@ async def record(
         arrivals: The messages of the batch.
 
     Returns:
-        The owner of each alert in the batch: new ones, and those that were there before.
+        What stands now, written by this call or by an earlier one.
 
     Raises:
         StoreUnavailable: PostgreSQL is away; nothing was written, or everything.
@@ -125,39 +141,46 @@ async def record(
     """
     async with database.transaction() as connection:
         rows = await connection.execute(_RECORD, _columns(tenant, epoch, arrivals))
-        fresh = set(rows.scalars())
-        known = [a for a in arrivals if a.alert is not None and a.sequence not in fresh]
-        owners = await _owners(connection, tenant, epoch, known) if known else []
-    new = [
-        Owner(ref=a.ref, sequence=a.sequence, state="received")
-        for a in arrivals
-        if a.sequence in fresh
-    ]
-    return new + [owner for owner in owners if owner.sequence not in fresh]
-
-
-async def _owners(
-    connection: AsyncConnection, tenant: TenantName, epoch: int, arrivals: Sequence[Arrival]
-) -> list[Owner]:
-    """Who stands for these runs, and for these very messages: a parser may have changed since."""
-    rows = await connection.execute(
-        _OWNERS,
-        {
-            "tenant": tenant,
-            "epoch": epoch,
-            "sequences": [a.sequence for a in arrivals],
-            "ids": [a.ref.alert_id for a in arrivals],
-            "runs": [a.ref.run for a in arrivals],
-        },
+        written = {row.sequence: row.disposition for row in rows}
+        new = [
+            Owner(ref=a.ref, sequence=a.sequence, state="received")
+            for a in arrivals
+            if written.get(a.sequence) == "alert"
+        ]
+        quarantined = {each for each, disposition in written.items() if disposition == "quarantine"}
+        known = [a for a in arrivals if written.get(a.sequence, "duplicate") == "duplicate"]
+        before = await _known(connection, tenant, epoch, known) if known else _NOTHING
+    fresh = {owner.sequence for owner in new}
+    return Record(
+        owners=new + [owner for owner in before.owners if owner.sequence not in fresh],
+        quarantined=before.quarantined | quarantined,
     )
-    return [
-        Owner(
-            ref=AlertRef(tenant=tenant, alert_id=AlertId(row.id), run=row.run),
-            sequence=row.sequence,
-            state=row.state,
-        )
-        for row in rows
-    ]
+
+
+async def _known(
+    connection: AsyncConnection, tenant: TenantName, epoch: int, arrivals: Sequence[Arrival]
+) -> Record:
+    """What stood for these runs, and for these very messages: a parser may have changed since."""
+    values = {
+        "tenant": tenant,
+        "epoch": epoch,
+        "sequences": [a.sequence for a in arrivals],
+        "ids": [a.ref.alert_id for a in arrivals],
+        "runs": [a.ref.run for a in arrivals],
+    }
+    owners = await connection.execute(_OWNERS, values)
+    quarantined = await connection.execute(_QUARANTINED, values)
+    return Record(
+        owners=[
+            Owner(
+                ref=AlertRef(tenant=tenant, alert_id=AlertId(row.id), run=row.run),
+                sequence=row.sequence,
+                state=row.state,
+            )
+            for row in owners
+        ],
+        quarantined=frozenset(quarantined.scalars()),
+    )
 
 
 def _columns(tenant: TenantName, epoch: int, arrivals: Sequence[Arrival]) -> dict[str, object]:
@@ -174,7 +197,6 @@ def _columns(tenant: TenantName, epoch: int, arrivals: Sequence[Arrival]) -> dic
         "levels": [a.level if a else None for a in alerts],
         "severities": [a.severity.value if a else None for a in alerts],
         "event_ids": [a.source_event_id if a else None for a in alerts],
-        "redrives": [a.redrive_of for a in arrivals],
         "alerts": [msgspec.json.encode(a).decode() if a else None for a in alerts],
     }
 
