@@ -2,7 +2,6 @@
 
 import shutil
 import ssl
-import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from console.embedded.failure import StackFailed
 from console.embedded.options import PARTS, StackOptions
 from console.embedded.state import choose_ports
+from tests.certificates import make_certificate
 from tests.stack import running_command, running_stack
 
 TEN_SECONDS = timedelta(seconds=10)
@@ -50,7 +50,7 @@ def once(folder: Path) -> tuple[float, float]:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_receiver_speaks_tls_to_others(tmp_path: Path) -> None:
     """Asked to listen elsewhere with a certificate, the receiver takes alerts over TLS there."""
-    cert, key = make_certificate(tmp_path)
+    cert, key = make_certificate(tmp_path, "IP:127.0.0.1")
     listen = f"0.0.0.0:{choose_ports(['receiver'])['receiver']}"
     options = StackOptions(
         data_dir=tmp_path / "data",
@@ -76,19 +76,3 @@ def test_receiver_refuses_to_be_plain_to_others(tmp_path: Path) -> None:
     )
     with pytest.raises(StackFailed, match=r"(?s)receiver died.*--insecure"), running_stack(options):
         pytest.fail("it started")
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a self-signed certificate for this machine, and its key."""
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        (
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=tocsin"),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(key), "-out", str(cert)),
-        ),
-        check=True,
-        capture_output=True,
-    )
-    return cert, key
