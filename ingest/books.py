@@ -3,8 +3,13 @@
     received = pending + stored + duplicates + quarantined + dead
     stored   = running + finished + failed
 
-Every sequence of the ALERTS stream and every letter of the receiver is in one of these, or it is
-lost and named. What JetStream itself recognised as a repeat was never received.
+Every sequence of the ALERTS stream and every letter of the receiver is in one of these. What was
+acknowledged and is recorded nowhere is lost and named, and so is a message in quarantine whose
+letter is missing. What JetStream itself recognised as a repeat was never received.
+
+Pending is what remains when all else is counted, so the first equation always holds; what can show
+that something is wrong is whatever is lost, a message that carries no run or a run that no message
+carries, and a count below nothing.
 """
 
 import asyncio
@@ -16,7 +21,7 @@ import msgspec
 from tocsin.bus import ALERTS, FAILED, LEDGER, dispatcher_consumer
 from tocsin.domain.alert import TenantName
 from tocsin.jetstream import Bus
-from tocsin.store.balance import Entries, entries, gaps
+from tocsin.store.balance import Entries, entries, gaps, unlettered
 from tocsin.store.database import Database
 
 _MOST_NAMED: Final = 100
@@ -36,8 +41,9 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
         finished: Alerts that are done.
         failed: Alerts whose workflow ended otherwise.
         dead: Alerts that could not be dispatched.
-        balanced: True when both equations hold and nothing is lost.
-        lost: Sequences of ALERTS that were acknowledged and are recorded nowhere (at most 100).
+        balanced: True when nothing is lost, every run has its message, and nothing is negative.
+        lost: Sequences of ALERTS that were acknowledged and are recorded nowhere, or are in
+            quarantine without a letter (at most 100 of each).
     """
 
     received: int
@@ -72,20 +78,38 @@ async def balance(bus: Bus, database: Database, tenants: Iterable[TenantName]) -
     """
     epoch = await bus.epoch(ALERTS)
     floor = await _acknowledged(bus, tenants)
-    lost = await _lost(bus, database, epoch, floor)
+    unrecorded = await _unrecorded(bus, database, epoch, floor)
     ledger = await bus.consumer(FAILED, LEDGER)
     unread = (ledger.num_pending or 0) + (ledger.num_ack_pending or 0) if ledger else 0
+    missing = () if unread else await unlettered(database, epoch, last=floor, limit=_MOST_NAMED)
     counts = await entries(database, epoch=epoch)
     last = (await bus.stream(ALERTS)).state.last_seq
-    return _close(counts, last=last, unread=unread, lost=lost)
+    return close(counts, last=last, unread=unread, unrecorded=unrecorded, unlettered=missing)
 
 
-def _close(counts: Entries, *, last: int, unread: int, lost: tuple[int, ...]) -> Balance:
+def close(
+    counts: Entries,
+    *,
+    last: int,
+    unread: int,
+    unrecorded: tuple[int, ...] = (),
+    unlettered: tuple[int, ...] = (),
+) -> Balance:
+    """Make the balance of what was counted.
+
+    Args:
+        counts: What PostgreSQL knows.
+        last: Last sequence of ALERTS.
+        unread: Letters that the ledger has not read.
+        unrecorded: Sequences that were acknowledged and are recorded nowhere.
+        unlettered: Sequences that are in quarantine without a letter.
+    """
     stored = counts.running + counts.finished + counts.failed
-    pending = last - counts.recorded - len(lost) + counts.received + unread
+    pending = last - counts.recorded - len(unrecorded) + counts.received + unread
     duplicates = counts.m_duplicate + counts.superseded + counts.redriven
     quarantined = counts.m_quarantine + counts.refused - counts.redriven
     received = last + counts.earlier + counts.refused + unread
+    lost = (*unrecorded, *unlettered)
     runs = counts.received + stored + counts.dead + counts.superseded
     return Balance(
         received=received,
@@ -98,9 +122,7 @@ def _close(counts: Entries, *, last: int, unread: int, lost: tuple[int, ...]) ->
         finished=counts.finished,
         failed=counts.failed,
         dead=counts.dead,
-        balanced=not lost
-        and runs == counts.m_alert
-        and received == pending + stored + duplicates + quarantined + counts.dead,
+        balanced=not lost and runs == counts.m_alert and min(pending, duplicates, quarantined) >= 0,
         lost=lost,
     )
 
@@ -119,7 +141,7 @@ async def _acknowledged(bus: Bus, tenants: Iterable[TenantName]) -> int:
     return min(floors, default=last)
 
 
-async def _lost(bus: Bus, database: Database, epoch: int, floor: int) -> tuple[int, ...]:
+async def _unrecorded(bus: Bus, database: Database, epoch: int, floor: int) -> tuple[int, ...]:
     """Acknowledged sequences without a record; a message of a tenant without a file only waits."""
     missing = await gaps(database, epoch=epoch, last=floor, limit=_MOST_NAMED)
     lost = []

@@ -20,7 +20,8 @@ from ingest.sources.base import Reading, Source
 from ingest.sources.wazuh import Wazuh
 from tests.road import Road, eventually, wazuh_alert
 from tocsin import bus as names
-from tocsin.domain.alert import Alert, AlertId, AlertRef, TenantName
+from tocsin.domain.alert import Alert, AlertRef, TenantName
+from tocsin.domain.identity import identify
 from tocsin.errors import EngineUnavailable, MessageFault
 from tocsin.settings import WorkerSettings
 from tocsin.store.events import Arrival, record
@@ -112,17 +113,27 @@ class Queue:
         )
 
     async def forge(self, sequence: int) -> None:
-        """Record a message that was lost, so that the books of other tests balance again."""
+        """Record a message as no alert, and do nothing else with it."""
+        epoch = await self.road.bus.epoch(names.ALERTS)
+        id_ = identify(self.tenant, "wazuh", epoch, sequence)
         bare = Arrival(
             sequence=sequence,
             source="wazuh",
-            ref=AlertRef(tenant=self.tenant, alert_id=AlertId(uuid.uuid4().hex)),
+            ref=AlertRef(tenant=self.tenant, alert_id=id_),
             received_at=datetime.now(UTC),
             raw=b"",
             alert=None,
         )
-        epoch = await self.road.bus.epoch(names.ALERTS)
         await record(self.road.database, self.tenant, epoch, [bare])
+
+    async def forget(self, sequence: int) -> None:
+        """Take a message off the books again, as a duplicate of nothing."""
+        await self.road.rows(
+            "UPDATE events SET disposition = 'duplicate'"
+            " WHERE tenant = :tenant AND sequence = :sequence RETURNING sequence",
+            tenant=self.tenant,
+            sequence=sequence,
+        )
 
     async def idle(self) -> bool:
         """Whether nothing is waiting to be acknowledged."""
@@ -348,7 +359,23 @@ async def test_deleted_message_is_lost_and_named(queue: Queue) -> None:
     await eventually(named, "it is named")
     assert not (await queue.road.books()).balanced
     await queue.forge(sequence)
+    await queue.forget(sequence)
     assert (await queue.road.books()).balanced
+
+
+async def test_quarantine_without_a_letter_is_named(queue: Queue) -> None:
+    """A message that is recorded as no alert, and whose letter is gone, is lost and named."""
+    queue.sources.clear()
+    (sequence,) = await queue.publish(wazuh_alert())
+    async with queue.running():
+        await eventually(queue.letters, "the ledger has its letter")
+    assert (await queue.road.settled()).lost == ()
+    await queue.road.rows(
+        "DELETE FROM dead_letters WHERE tenant = :tenant RETURNING id", tenant=queue.tenant
+    )
+    books = await queue.road.books()
+    await queue.forget(sequence)
+    assert (books.lost, books.balanced) == ((sequence,), False)
 
 
 async def test_two_workers_start_each_alert_once(queue: Queue) -> None:

@@ -78,6 +78,14 @@ ORDER BY s LIMIT :limit
 
 _RECORDED_BELOW = text("SELECT count(*) FROM events WHERE epoch = :epoch AND sequence <= :last")
 
+# The id of a quarantined message is that of its letter.
+_UNLETTERED = text("""
+SELECT sequence FROM events
+WHERE epoch = :epoch AND sequence <= :last AND disposition = 'quarantine'
+  AND NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.id = events.alert_id)
+ORDER BY sequence LIMIT :limit
+""")
+
 _FINISHED_BELOW = text("""
 SELECT min(e.sequence) FROM events e
 LEFT JOIN alerts a ON (a.epoch, a.sequence) = (e.epoch, e.sequence)
@@ -110,6 +118,17 @@ async def gaps(database: Database, *, epoch: int, last: int, limit: int) -> list
             return []
         rows = await connection.execute(_GAPS, values | {"first": 1, "limit": limit})
         return [int(sequence) for sequence in rows.scalars()]
+
+
+async def unlettered(database: Database, epoch: int, *, last: int, limit: int) -> tuple[int, ...]:
+    """Sequences up to `last` that are recorded as no alert and have no letter.
+
+    Raises:
+        StoreUnavailable: PostgreSQL is away.
+    """
+    async with database.statement() as connection:
+        values = {"epoch": epoch, "last": last, "limit": limit}
+        return tuple((await connection.execute(_UNLETTERED, values)).scalars())
 
 
 async def finished_below(
