@@ -1,6 +1,7 @@
 """`SaveToPostgres`: the first writer wins, and subscribers are told when they can be."""
 
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -16,6 +17,7 @@ from tocsin.domain.verdict import Giver, Verdict
 from tocsin.domain.work import Saved, SaveRequest
 from tocsin.errors import BusUnavailable, ConfigError
 from tocsin.jetstream import Bus
+from tocsin.store import alerts
 from tocsin.store.events import Arrival, record
 from tocsin.store.recent import RecentAlerts
 from tocsin.tenants import TenantConfig
@@ -48,8 +50,9 @@ def saving(road: Road, bus: Bus | None = None, *, known: bool = True) -> Saving:
     return Saving(road.database, recent, tenants, routers, bus or road.bus)
 
 
-async def recorded(road: Road) -> AlertRef:
-    """An alert that is recorded and waits for its verdict."""
+@pytest.fixture
+async def ref(road: Road) -> AsyncIterator[AlertRef]:
+    """An alert that is recorded and waits for its verdict; after the test it is finished."""
     ref = AlertRef(tenant=TENANT, alert_id=AlertId(uuid.uuid4().hex))
     now = datetime.now(UTC)
     arrival = Arrival(
@@ -61,7 +64,8 @@ async def recorded(road: Road) -> AlertRef:
         alert=Alert(tenant=TENANT, source="wazuh", id=ref.alert_id, received_at=now),
     )
     await record(road.database, TENANT, 1, [arrival])
-    return ref
+    yield ref
+    await alerts.mark_finished(road.database, ref)
 
 
 async def save(activities: Saving, ref: AlertRef, severity: Severity = Severity.HIGH) -> Saved:
@@ -70,9 +74,8 @@ async def save(activities: Saving, ref: AlertRef, severity: Severity = Severity.
     return await ActivityEnvironment().run(activities.save, SaveRequest(ref=ref, verdict=verdict))
 
 
-async def test_first_writer_wins(road: Road) -> None:
+async def test_first_writer_wins(road: Road, ref: AlertRef) -> None:
     """A repeat with another verdict changes nothing, and is told what was stored."""
-    ref = await recorded(road)
     first = await save(saving(road), ref, Severity.HIGH)
     assert (first.route, first.notifications) == ("page", (f"{ref.alert_id}-0-page",))
     assert await save(saving(road), ref, Severity.LOW) == first
@@ -80,29 +83,32 @@ async def test_first_writer_wins(road: Road) -> None:
     assert [row.severity for row in verdicts] == ["high"]
     outbox = await road.rows("SELECT id FROM notifications WHERE alert_id = :id", id=ref.alert_id)
     assert [row.id for row in outbox] == list(first.notifications)
+
+
+async def test_alert_that_everybody_heard_of_is_finished(road: Road, ref: AlertRef) -> None:
+    """An alert with receivers runs until it is said that all of them were told."""
+    await save(saving(road), ref)
+    assert await road.state(ref.alert_id) == "running"
     await saving(road).finish(ref)
+    assert await road.state(ref.alert_id) == "finished"
 
 
-async def test_alert_for_nobody_is_finished_by_saving(road: Road) -> None:
+async def test_alert_for_nobody_is_finished_by_saving(road: Road, ref: AlertRef) -> None:
     """Where the route has no receivers the same statement finishes the alert."""
-    ref = await recorded(road)
     assert (await save(saving(road), ref, Severity.LOW)).notifications == ()
     assert await road.state(ref.alert_id) == "finished"
 
 
-async def test_subscribers_that_cannot_be_told_stop_nothing(road: Road) -> None:
+async def test_subscribers_that_cannot_be_told_stop_nothing(road: Road, ref: AlertRef) -> None:
     """An event that cannot be published is counted, and the alert goes on."""
     metric, labels = "tocsin_events_untold_total", {"tenant": str(TENANT)}
     before = REGISTRY.get_sample_value(metric, labels) or 0
-    ref = await recorded(road)
     await save(saving(road, Deaf()), ref, Severity.LOW)
     assert await road.state(ref.alert_id) == "finished"
     assert REGISTRY.get_sample_value(metric, labels) == before + 1
 
 
-async def test_alert_whose_tenant_file_is_gone_fails_for_good(road: Road) -> None:
+async def test_alert_whose_tenant_file_is_gone_fails_for_good(road: Road, ref: AlertRef) -> None:
     """Without its tenant's file an alert is not routed by guess; it fails, and can be redriven."""
-    ref = await recorded(road)
     with pytest.raises(ConfigError, match="save-test"):
         await save(saving(road, known=False), ref)
-    await saving(road).finish(ref)
