@@ -35,7 +35,10 @@ log = structlog.get_logger()
 # when its holder is gone.
 DELIVERY: Final = timedelta(seconds=17)
 LEASE: Final = timedelta(seconds=25)
+# Both, before a receiver in trouble is given up. An hour holds at least ten attempts, whatever wait
+# the receiver asks for; where it held fewer, the worker was away.
 GIVE_UP_AFTER: Final = timedelta(hours=1)
+FEWEST_ATTEMPTS: Final = 10
 # Of the notifications one process sends at once, the most that one tenant may hold.
 TENANT_SHARE: Final = 25
 _FULL_HOUSE: Final = timedelta(seconds=1)
@@ -49,7 +52,6 @@ class Notifying:
         tenants: The tenant files.
         channels: Ways of telling, by name.
         bus: Where subscribers listen.
-        give_up_after: How long 429, 5xx and silence are put up with.
         clock: The present moment, aware.
     """
 
@@ -60,14 +62,12 @@ class Notifying:
         channels: Mapping[str, Channel],
         bus: Bus,
         *,
-        give_up_after: timedelta = GIVE_UP_AFTER,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
         self._tenants = tenants
         self._channels = channels
         self._bus = bus
-        self._give_up_after = give_up_after
         self._clock = clock
         self._shares = {tenant: asyncio.Semaphore(TENANT_SHARE) for tenant in tenants}
 
@@ -76,7 +76,7 @@ class Notifying:
         """Make one attempt.
 
         Returns:
-            Delivered, or failed for good with the fallback's notification.
+            It is settled: delivered, or failed for good, perhaps with a fallback's notification.
 
         Raises:
             ApplicationError: Not delivered yet; try again, after the delay it names.
@@ -111,11 +111,12 @@ class Notifying:
             raise _later(_reason(error), delay) from error
         await notifications.settle_delivered(self._database, lease)
         await self._tell(lease, "delivered", answer)
-        return Notified(delivered=True)
+        return Notified()
 
     def _is_enough(self, lease: Lease, error: Exception) -> bool:
         """An hour of trouble is; what we lack ourselves only where somebody else can be told."""
-        if self._clock() - lease.first_attempt_at < self._give_up_after:
+        tried_for = self._clock() - lease.first_attempt_at
+        if tried_for < GIVE_UP_AFTER or lease.attempts < FEWEST_ATTEMPTS:
             return False
         return not isinstance(error, Unavailable) or self._fallback(lease) is not None
 
@@ -144,17 +145,17 @@ class Notifying:
         if not settled:
             return await self._settled(lease.id)
         await self._tell(lease, "failed", _reason(error))
-        return Notified(delivered=False, fallback=fallback.id if fallback else "")
+        return Notified(fallback=fallback.id if fallback else "")
 
     async def _settled(self, notification: str) -> Notified:
         """What to answer for a row that is not ours to send."""
         status, lease_until = await notifications.status(self._database, notification)
         if status == "delivered":
-            return Notified(delivered=True)
+            return Notified()
         if status == "failed":
             fallback = fallback_id(notification)
             known = await notifications.exists(self._database, fallback)
-            return Notified(delivered=False, fallback=fallback if known else "")
+            return Notified(fallback=fallback if known else "")
         wait = lease_until - self._clock() if lease_until else timedelta(seconds=1)
         raise _later("another attempt is under way", max(wait, timedelta(milliseconds=100)))
 

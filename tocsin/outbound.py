@@ -21,7 +21,8 @@ _ANSWER_LIMIT: Final = 2048
 _LATER: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
-_LONGEST_WAIT: Final = timedelta(minutes=15)
+# An hour of trouble shall hold ten attempts (`FEWEST_ATTEMPTS` of `SendNotification`).
+_LONGEST_WAIT: Final = timedelta(minutes=6)
 
 
 class Outbound:

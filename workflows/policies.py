@@ -20,7 +20,8 @@ LOCAL_RETRY: Final = RetryPolicy(
 )
 
 # One attempt of one notification. How long attempts go on is decided by the activity itself, from
-# the age of the first attempt, so that an hour without any worker is not held against the receiver.
+# the age of the first attempt and their number, so that a worker that is away for an hour after a
+# few attempts is not held against the receiver.
 NOTIFY_TIMEOUT: Final = timedelta(seconds=20)
 NOTIFY_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1),

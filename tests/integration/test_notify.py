@@ -14,7 +14,7 @@ from sqlalchemy import text
 from temporalio.exceptions import ApplicationError
 
 from activities.channels.base import Channel, Message
-from activities.notify import Notifying
+from activities.notify import FEWEST_ATTEMPTS, GIVE_UP_AFTER, Notifying
 from activities.registry import channels
 from tests.integration.listener import answer, listening
 from tests.road import Road, eventually
@@ -23,7 +23,7 @@ from tocsin.domain.severity import Severity
 from tocsin.domain.verdict import Verdict
 from tocsin.domain.work import Notified, NotifyRequest
 from tocsin.errors import DeliveryDelayed, VaultUnavailable
-from tocsin.outbound import Outbound
+from tocsin.outbound import Outbound, retry_after
 from tocsin.secrets import Secrets
 from tocsin.settings import OutboundSettings, VaultSettings
 from tocsin.store import alerts, notifications
@@ -31,6 +31,7 @@ from tocsin.store.alerts import Decision, Outboxed
 from tocsin.store.events import Arrival, record
 from tocsin.store.notifications import Lease
 from tocsin.tenants import ReceiverConfig, TenantConfig
+from workflows import policies
 
 TENANT = TenantName("notify-test")
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -93,13 +94,23 @@ async def outboxed(road: Road, receiver: str = "first") -> str:
         raw=b"{}",
         alert=alert,
     )
-    # An epoch of its own keeps these rows out of the books of the stream.
+    # The books count an epoch of its own as messages of an earlier stream, all of them settled.
     await record(road.database, TENANT, 1, [arrival])
     notification = f"{ref.alert_id}-0-{receiver}"
     outbox = (Outboxed(id=notification, receiver=receiver, channel="webhook"),)
     decision = Decision(verdict=Verdict(severity=Severity.HIGH), route="page", outbox=outbox)
-    await alerts.save(road.database, ref, decision, workflow_run_id="run")
-    await alerts.mark_finished(road.database, ref)
+    try:
+        await alerts.save(road.database, ref, decision, workflow_run_id="run")
+    finally:
+        await alerts.mark_finished(road.database, ref)
+    return notification
+
+
+async def tried(road: Road, notification: str, times: int) -> str:
+    """Note that many attempts at a notification were made, without making them."""
+    statement = "UPDATE notifications SET attempts = :times WHERE id = :id"
+    async with road.database.transaction() as connection:
+        await connection.execute(text(statement), {"id": notification, "times": times})
     return notification
 
 
@@ -114,8 +125,8 @@ async def test_delivered_notification_is_never_sent_again(road: Road) -> None:
     async with listening(answer(204)) as listener:
         sender = Sender(road, tenant(listener.url))
         notification = await outboxed(road)
-        assert await sender.send(notification) == Notified(delivered=True)
-        assert await sender.send(notification) == Notified(delivered=True)
+        assert await sender.send(notification) == Notified()
+        assert await sender.send(notification) == Notified()
         assert len(listener.seen) == 1
     assert (await row(road, notification)).status == "delivered"
 
@@ -168,9 +179,10 @@ async def test_refused_for_good_goes_to_the_fallback(road: Road) -> None:
         sender = Sender(road, tenant(listener.url, fallback="second"))
         notification = await outboxed(road)
         outcome = await sender.send(notification)
-        assert outcome == Notified(delivered=False, fallback=f"{notification}/fallback")
+        assert outcome == Notified(fallback=f"{notification}/fallback")
         assert await sender.send(notification) == outcome
-        assert await sender.send(outcome.fallback) == Notified(delivered=True)
+        assert await sender.send(outcome.fallback) == Notified()
+    assert (await row(road, outcome.fallback)).status == "delivered"
     assert (await row(road, notification)).status == "failed"
     assert (await row(road, outcome.fallback)).fallback_for == "first"
     assert b'"fallback_for":"first"' in listener.seen[-1].body
@@ -179,18 +191,57 @@ async def test_refused_for_good_goes_to_the_fallback(road: Road) -> None:
 async def test_redirect_is_refused(road: Road) -> None:
     """A redirect is never followed."""
     async with listening(answer(302, Location="http://127.0.0.1:1/")) as listener:
-        outcome = await Sender(road, tenant(listener.url)).send(await outboxed(road))
-    assert outcome == Notified(delivered=False)
+        notification = await outboxed(road)
+        outcome = await Sender(road, tenant(listener.url)).send(notification)
+    assert outcome == Notified()
+    assert (await row(road, notification)).status == "failed"
     assert len(listener.seen) == 1
 
 
+def later() -> datetime:
+    """The time in a little more than an hour."""
+    return datetime.now(UTC) + timedelta(hours=1, seconds=1)
+
+
 async def test_an_hour_of_trouble_is_enough(road: Road) -> None:
-    """When the first attempt lies an hour back, trouble counts as a refusal."""
-    later = lambda: datetime.now(UTC) + timedelta(hours=1, seconds=1)  # noqa: E731 - a clock
+    """When the first of many attempts lies an hour back, trouble counts as a refusal."""
     async with listening(answer(503)) as listener:
         sender = Sender(road, tenant(listener.url, fallback="second"), clock=later)
-        outcome = await sender.send(await outboxed(road))
-    assert outcome.fallback
+        notification = await outboxed(road)
+        for _ in range(FEWEST_ATTEMPTS - 1):
+            with pytest.raises(ApplicationError):
+                await sender.send(notification)
+        assert (await sender.send(notification)).fallback
+    assert len(listener.seen) == FEWEST_ATTEMPTS
+
+
+async def test_many_attempts_within_the_hour_are_not_enough(road: Road) -> None:
+    """However often it was tried, a receiver has an hour to recover."""
+    async with listening(answer(503)) as listener:
+        notification = await tried(road, await outboxed(road), 1000)
+        with pytest.raises(ApplicationError):
+            await Sender(road, tenant(listener.url, fallback="second")).send(notification)
+
+
+async def test_an_hour_without_a_worker_is_not_held_against_the_receiver(road: Road) -> None:
+    """When the worker was away after the first attempt, the second is not the last."""
+    async with listening(answer(503)) as listener:
+        config = tenant(listener.url, fallback="second")
+        notification = await outboxed(road)
+        with pytest.raises(ApplicationError):
+            await Sender(road, config).send(notification)
+        with pytest.raises(ApplicationError):
+            await Sender(road, config, clock=later).send(notification)
+    assert (await row(road, notification)).status == "pending"
+
+
+def test_an_hour_holds_the_fewest_attempts() -> None:
+    """However long a receiver asks us to wait, an hour is enough for the fewest attempts."""
+    asked = retry_after({"retry-after": "86400"})
+    assert asked is not None
+    for longest in (asked, policies.NOTIFY_RETRY.maximum_interval):
+        assert longest is not None
+        assert (longest + policies.NOTIFY_TIMEOUT) * (FEWEST_ATTEMPTS - 1) <= GIVE_UP_AFTER
 
 
 async def test_attempt_under_way_is_waited_for(road: Road) -> None:
@@ -218,11 +269,10 @@ async def test_lapsed_lease_sends_again_under_the_same_key(road: Road) -> None:
                 "lease_until = now() - interval '1 second' WHERE id = :id"
             )
             await connection.execute(text(statement), {"id": notification})
-        assert await Sender(road, tenant(listener.url)).send(notification) == Notified(
-            delivered=True
-        )
+        await Sender(road, tenant(listener.url)).send(notification)
     assert listener.seen[0].headers["webhook-id"] == notification
-    assert (await row(road, notification)).attempts == 2
+    settled = await row(road, notification)
+    assert (settled.status, settled.attempts) == ("delivered", 2)
 
 
 async def test_bug_in_a_channel_is_a_failed_attempt(road: Road) -> None:
@@ -339,13 +389,13 @@ async def test_vault_that_is_away_sends_to_who_can_be_told(road: Road) -> None:
         async def send(self, message: Message, receiver: ReceiverConfig) -> str:
             raise VaultUnavailable(f"{message.key} {receiver.name}")
 
-    later = lambda: datetime.now(UTC) + timedelta(hours=1, seconds=1)  # noqa: E731 - a clock
     url = "http://127.0.0.1:9"
     ways: dict[str, Channel] = {"webhook": Sealed()}
     with_fallback = Sender(road, tenant(url, fallback="second"), ways=ways, clock=later)
-    outcome = await with_fallback.send(await outboxed(road))
-    assert outcome.fallback
+    outcome = await with_fallback.send(await tried(road, await outboxed(road), FEWEST_ATTEMPTS))
+    await tried(road, outcome.fallback, FEWEST_ATTEMPTS)
     with pytest.raises(ApplicationError):
         await with_fallback.send(outcome.fallback)
+    alone = await tried(road, await outboxed(road), FEWEST_ATTEMPTS)
     with pytest.raises(ApplicationError):
-        await Sender(road, tenant(url), ways=ways, clock=later).send(await outboxed(road))
+        await Sender(road, tenant(url), ways=ways, clock=later).send(alone)

@@ -28,7 +28,7 @@ def ways() -> dict[str, World]:
     delayed.faults["SendNotification"] = [ApplicationError("429", type="DeliveryDelayed")] * 2
     fallback = World(
         saved=Saved(route="post", notifications=("a-0-post",)),
-        outcomes={"a-0-post": Notified(delivered=False, fallback="a-0-post-fallback")},
+        outcomes={"a-0-post": Notified(fallback="a-0-post-fallback")},
     )
     waiting = World()
     waiting.faults["SaveToPostgres"] = [ApplicationError("away", type="StoreUnavailable")] * 2

@@ -71,7 +71,7 @@ class World:
     async def send(self, request: NotifyRequest) -> Notified:
         """Stand in for a channel."""
         self._answer("SendNotification", request.notification)
-        return self.outcomes.get(request.notification, Notified(delivered=True))
+        return self.outcomes.get(request.notification, Notified())
 
     def names(self) -> list[str]:
         """The activities in the order they were asked."""
@@ -170,8 +170,8 @@ async def test_fallback_hears_of_what_failed_for_good(time_skipping: WorkflowEnv
     world = World(
         saved=Saved(route="page", notifications=("a",)),
         outcomes={
-            "a": Notified(delivered=False, fallback="a-fallback"),
-            "a-fallback": Notified(delivered=False),
+            "a": Notified(fallback="a-fallback"),
+            "a-fallback": Notified(),
         },
     )
     await run(time_skipping, world)

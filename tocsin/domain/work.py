@@ -78,13 +78,11 @@ class NotifyRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notified(msgspec.Struct, frozen=True, kw_only=True):
-    """How a notification ended.
+    """A notification is settled, and what follows from it; how it ended is in the outbox.
 
     Attributes:
-        delivered: True when the other side has it.
         fallback: Id of the notification that stands in for one that failed for good; empty when
             there is none.
     """
 
-    delivered: bool
     fallback: str = ""
