@@ -2,37 +2,49 @@
 
 import asyncio
 import ssl
+from datetime import timedelta
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from console.embedded.processes import trust_only
 from ingest.body import split
-from tocsin.outbound import trust
+from tocsin.domain.text import one_line
+from tocsin.outbound import retry_after, trust
 
 _AT_ONCE: Final = 8
 _MANY: Final = 20
 _TRIES: Final = 5
+_ERRORS: Final = 3
 _MOST_EVENTS: Final = 10_000_000
 _BUSY: Final = frozenset({429, 502, 503, 504})
+_PAUSE: Final = timedelta(seconds=1)
+_LONGEST_PAUSE: Final = timedelta(seconds=10)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Where to post.
 
     Attributes:
-        url: Base URL of the receiver.
-        token: Ingest token of the source.
-        source: Last part of the URL.
-        certificate: PEM file of an authority to trust beside the machine's own; may be empty.
+        url: The whole URL: of a source, or with a capability.
+        token: Ingest token of the source; empty where a capability is in the URL.
+        certificate: PEM file of the one certificate to trust; empty for the machine's authorities.
     """
 
     url: str
-    token: str
-    source: str
+    token: str = ""
     certificate: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where that is, without the capability."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
 
 
 class Delivered(msgspec.Struct, kw_only=True):
@@ -96,51 +108,71 @@ async def deliver(data: bytes, target: Target) -> Delivered:
     return outcome
 
 
-async def _post(client: httpx.AsyncClient, target: Target, raw: bytes) -> httpx.Response | str:
-    """Post one event, again while the receiver is busy or away; an error as text in the end."""
-    problem = ""
+class _Taken(msgspec.Struct):
+    """What we read of a receiver's 202."""
+
+    accepted: int
+    duplicates: int
+    quarantined: int
+
+
+class _Refusal(msgspec.Struct):
+    """What we read of a problem document (RFC 9457), or say ourselves."""
+
+    detail: str
+    type: str = ""
+
+
+async def _post(client: httpx.AsyncClient, target: Target, raw: bytes) -> _Taken | _Refusal:
+    """Post one event, again while the receiver is busy or away."""
+    headers = {"Content-Type": "application/json"}
+    if target.token:
+        headers["Authorization"] = f"Bearer {target.token}"
+    problem, pause = "", timedelta()
     for attempt in range(_TRIES):
+        await asyncio.sleep(min(pause, _LONGEST_PAUSE).total_seconds())
         try:
-            response = await client.post(
-                f"{target.url}/v1/alerts/{target.source}",
-                content=raw,
-                headers={
-                    "Authorization": f"Bearer {target.token}",
-                    "Content-Type": "application/json",
-                },
-            )
+            response = await client.post(target.url, content=raw, headers=headers)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            return _Refusal(str(error))
         except httpx.HTTPError as error:
             problem = f"{type(error).__name__} {error}".strip()
-            await asyncio.sleep(0.5 * 2**attempt)
+            pause = _PAUSE * 2**attempt / 2
             continue
         if response.status_code not in _BUSY:
-            return response
+            return _read(response, target)
         problem = f"the receiver answered {response.status_code}"
-        await asyncio.sleep(min(float(response.headers.get("retry-after", "1")), 10))
-    return problem
+        asked = retry_after(response.headers)
+        pause = _PAUSE if asked is None else asked
+    return _Refusal(problem)
+
+
+def _read(response: httpx.Response, target: Target) -> _Taken | _Refusal:
+    """Read an answer; one that no receiver gives is a refusal."""
+    kind: type[_Taken | _Refusal] = _Taken if response.is_success else _Refusal
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        answered = f"{target.place} answered {response.status_code}"
+        return _Refusal(f"{answered}, and is no receiver of tocsin")
 
 
 def _trusted(target: Target) -> ssl.SSLContext:
-    context = trust()
-    if target.certificate:
-        context.load_verify_locations(target.certificate)
-    return context
+    return trust_only(Path(target.certificate)) if target.certificate else trust()
 
 
-def _count(outcome: Delivered, answer: httpx.Response | str) -> None:
-    if isinstance(answer, httpx.Response) and answer.is_success:
-        counts = answer.json()
-        outcome.accepted += counts["accepted"]
-        outcome.duplicates += counts["duplicates"]
-        outcome.quarantined += counts["quarantined"]
-        return
-    if isinstance(answer, httpx.Response) and answer.json().get("type", "").endswith("not-json"):
+def _count(outcome: Delivered, answer: _Taken | _Refusal) -> None:
+    if isinstance(answer, _Taken):
+        outcome.accepted += answer.accepted
+        outcome.duplicates += answer.duplicates
+        outcome.quarantined += answer.quarantined
+    elif answer.type.endswith("not-json"):
         outcome.quarantined += 1
-        return
-    outcome.refused += 1
-    reason = answer if isinstance(answer, str) else answer.json().get("detail", str(answer))
-    if reason not in outcome.errors and len(outcome.errors) < 3:  # noqa: PLR2004 - the first few
-        outcome.errors.append(reason)
+    else:
+        outcome.refused += 1
+        reason = one_line(answer.detail, limit=500)
+        if reason not in outcome.errors and len(outcome.errors) < _ERRORS:
+            outcome.errors.append(reason)
 
 
 def _progress(total: int) -> Progress:

@@ -1,13 +1,16 @@
 """`send`: posts events from a file to a source, as a sender would."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of a running stack; TOCSIN_DATA_DIR or ./.tocsin.")
-]
+from console.commands.options import AsJson, DataDir
+
+if TYPE_CHECKING:
+    from console.sending import Target
+
+_HOOK: Final = "/v1/hook/"
 
 
 def mount(app: typer.Typer) -> None:
@@ -18,11 +21,11 @@ def mount(app: typer.Typer) -> None:
 def send(
     file: Annotated[Path, typer.Argument(help="NDJSON or one object; - for standard input.")],
     source: Annotated[str, typer.Option(help="Last part of /v1/alerts/SOURCE.")] = "wazuh",
-    url: Annotated[str, typer.Option(help="Base URL of the receiver.")] = "",
+    url: Annotated[str, typer.Option(help="The receiver's base URL, or a capability URL.")] = "",
     token: Annotated[str, typer.Option(envvar="TOCSIN_INGEST_TOKEN", help="Ingest token.")] = "",
     data_dir: DataDir = None,
     *,
-    json_: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Post every event of a file, one request each; exit code 3 when some were not taken."""
     import sys
@@ -30,30 +33,42 @@ def send(
     import msgspec
     import uvloop
 
-    from console.client import NoStack
-    from console.embedded import endpoints
-    from console.sending import Target, deliver
-    from tocsin.settings import load_settings
+    from console.sending import deliver
 
-    folder = load_settings(flags={"data_dir": data_dir}).data_dir
-    running = endpoints.read(folder)
-    if running is None and not (url and token):
-        raise NoStack(
-            f"no running stack at {folder}; start one with `tocsin up`, or give --url and --token"
-        )
-    target = Target(
-        url=url or (running.receiver if running else ""),
-        token=token or (running.token if running else ""),
-        source=source,
-        certificate=running.receiver_certificate if running and not url else "",
-    )
+    target = _target(source, url, token, data_dir)
     data = sys.stdin.buffer.read() if str(file) == "-" else _content(file)
     outcome = uvloop.run(deliver(data, target))
-    if json_:
+    if as_json:
         typer.echo(msgspec.json.encode(outcome).decode())
     else:
         typer.echo(outcome.summary)
     raise typer.Exit(outcome.exit_code)
+
+
+def _target(source: str, url: str, token: str, data_dir: Path | None) -> "Target":
+    """Where to post; what a running stack keeps secret goes to its own receiver only."""
+    from console.client import NoStack
+    from console.embedded import endpoints
+    from console.sending import Target
+    from tocsin.errors import ConfigError, Problem
+    from tocsin.settings import load_settings
+
+    folder = load_settings(flags={"data_dir": data_dir}).data_dir
+    running = endpoints.read(folder)
+    if running is None and not url:
+        raise NoStack(
+            f"no running stack at {folder}; start one with `tocsin up`, or give --url and --token"
+        )
+    base = (url or (running.receiver if running else "")).rstrip("/")
+    own = running if running and f"{base}/".startswith(f"{running.receiver}/") else None
+    certificate = own.receiver_certificate if own else ""
+    if _HOOK in base:
+        return Target(url=base, certificate=certificate)
+    token = token or (own.token if own else "")
+    if not token:
+        hint = "give --token or TOCSIN_INGEST_TOKEN, or a URL with a capability"
+        raise ConfigError((Problem(file="--url", message="needs a token", hint=hint),))
+    return Target(url=f"{base}/v1/alerts/{source}", token=token, certificate=certificate)
 
 
 def _content(file: Path) -> bytes:
