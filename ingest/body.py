@@ -20,6 +20,7 @@ MAX_DEPTH = 100
 """Deepest nesting of arrays and objects taken."""
 
 _BOM = b"\xef\xbb\xbf"
+_CHUNK = 4096
 _GZIP = 16 + zlib.MAX_WBITS
 _SPACE = b" \t\r\n"
 _SEPARATORS = _SPACE + b",[]\x1e" + _BOM
@@ -29,9 +30,9 @@ _LONGEST_INTEGER = 4300
 _TRIES = 5_000
 _EFFORT = 2
 
-# A string without its closing quote matches to the end of the body, so that no scan starts over.
-_TOKEN = re.compile(rb'"(?:[^"\\]+|\\.)*+"?|[{}\[\]]', re.DOTALL)
-_LINE_START = re.compile(rb"\n([ \t]*)[,\[\x1e]*[ \t]*(?=\{)")
+# The next bracket that stands in no string.
+_BRACKET = re.compile(rb'(?:[^"\[\]{}]+|"(?:[^"\\]+|\\.)*+")*+[\[\]{}]', re.DOTALL)
+_LINE_START = re.compile(rb"\n([ \t]*+)[,\[\x1e]*+[ \t]*+(?=\{)")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -64,19 +65,22 @@ def gunzip(body: bytes, limit: int) -> bytes:
         NotJson: It is no gzip, or it is cut.
     """
     unpacked = bytearray()
-    rest = body
+    at = 0
     while True:
         member = zlib.decompressobj(wbits=_GZIP)
-        try:
-            unpacked += member.decompress(rest, limit + 1 - len(unpacked))
-        except zlib.error as error:
-            raise NotJson(f"The body is not gzip: {error}") from error
-        if len(unpacked) > limit:
-            raise TooLarge(f"The body unpacks to more than {limit} bytes")
-        if not member.eof:
-            raise NotJson("The gzip body is cut")
-        rest = member.unused_data
-        if not rest.strip(b"\0"):
+        while not member.eof:
+            # What a member leaves over is copied; in small chunks, many members stay cheap.
+            chunk = body[at : at + _CHUNK]
+            if not chunk:
+                raise NotJson("The gzip body is cut")
+            try:
+                unpacked += member.decompress(chunk, limit + 1 - len(unpacked))
+            except zlib.error as error:
+                raise NotJson(f"The body is not gzip: {error}") from error
+            if len(unpacked) > limit:
+                raise TooLarge(f"The body unpacks to more than {limit} bytes")
+            at += len(chunk) - len(member.unused_data)
+        if body[at : at + 1] in {b"", b"\0"} and not body[at:].strip(b"\0"):
             return bytes(unpacked)
 
 
@@ -202,19 +206,10 @@ class _Scan:
 
     def _closing(self, start: int) -> int:
         """Where the brackets that open here close; `start` when they do not."""
-        depth = 0
-        for token in _TOKEN.finditer(self._body, start):
-            mark = self._body[token.start()]
-            if mark in b'"':
-                continue
-            depth += 1 if mark in _OPENERS else -1
-            if not depth:
-                return token.end()
-            if depth > MAX_DEPTH:
-                self._effort -= token.end() - start
-                return start
-        self._effort = self._effort - len(self._body) + start
-        return start
+        end = closing(self._body, start)
+        if end == start:
+            self._effort -= len(self._body) - start
+        return end
 
     def _resume(self, start: int, end: int) -> int:
         """Where to go on after an object that is bad; `end` is `start` when it never closes."""
@@ -223,6 +218,17 @@ class _Scan:
         column = start - self._body.rfind(b"\n", 0, start) - 1
         lines = _LINE_START.finditer(self._body, start)
         return next((line.end() for line in lines if len(line[1]) <= column), -1)
+
+
+def closing(raw: bytes, start: int) -> int:
+    """Where the brackets that open at `start` close; `start` when they do not."""
+    depth, at = 0, start
+    while bracket := _BRACKET.match(raw, at):
+        at = bracket.end()
+        depth += 1 if raw[at - 1] in _OPENERS else -1
+        if not depth:
+            return at
+    return start
 
 
 def _number(text: str) -> int | float | str:

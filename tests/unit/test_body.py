@@ -3,6 +3,7 @@
 import gzip
 import json
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -150,6 +151,8 @@ def test_as_deep_as_allowed_is_fine() -> None:
         pytest.param(b"{x\n" * (MIB // 6) + b"}\n" * (MIB // 6), id="nested bad objects"),
         pytest.param(b'{"a" \n' * (MIB // 6), id="keys without values"),
         pytest.param(b"{\n" + (b" " * 99 + b"{\n") * 10_000, id="indented lines"),
+        pytest.param(b"{\n" + b" " * MIB + b"x", id="one long indentation"),
+        pytest.param(b"{" + b"\n , , , " * (MIB // 8), id="separators and nothing else"),
         pytest.param(b"9" * MIB, id="one long number"),
         pytest.param(b"}" * MIB, id="closing brackets"),
     ],
@@ -215,6 +218,16 @@ def test_gunzip_counts_all_members_together() -> None:
     """Many small members cannot add up to more than the limit."""
     with pytest.raises(TooLarge):
         gunzip(gzip.compress(b"1234") * 1_000, 7)
+
+
+@pytest.mark.parametrize("end", [b"", b"x", bytes(1000) + b"x"], ids=["all", "rest", "padding"])
+def test_many_members_take_linear_time(end: bytes) -> None:
+    """A body of the largest size that is nothing but empty members is done in no time."""
+    member = gzip.compress(b"", mtime=0)
+    started = time.process_time()
+    with suppress(NotJson):
+        assert gunzip(member * (8 * MIB // len(member)) + end, MIB) == b""
+    assert time.process_time() - started < 5
 
 
 # No time in it: a parameter must be the same in every process of the suite.
