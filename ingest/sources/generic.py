@@ -2,12 +2,14 @@
 
 The table maps fields of the normalized alert to expressions over `event`, the posted object. An
 expression that meets a missing field has no value, which is no error: senders leave out what they
-do not know.
+do not know. Expressions see the first 256 items of a list and the first 1024 keys of an object:
+what an expression costs grows with the square of them, and no body shall hold up those behind it.
 """
 
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import cel
@@ -23,6 +25,8 @@ from tocsin.domain.vocabulary import OBSERVABLES
 from tocsin.errors import NotAnAlert
 from tocsin.tenants import SourceConfig
 
+_MOST_ITEMS = 256
+_MOST_KEYS = 1024
 _HIGHEST_LEVEL = 2**15 - 1
 _LONGEST_INTEGER = 19
 
@@ -87,7 +91,17 @@ def _agent(values: Mapping[str, Any]) -> Agent:
     )
 
 
+def _shortened(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """The same with the ends of long lists and objects cut off."""
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in islice(value.items(), _MOST_KEYS)}
+    if isinstance(value, list):
+        return [_shortened(item) for item in value[:_MOST_ITEMS]]
+    return value
+
+
 def _context(document: dict[str, Any]) -> cel.Context:
+    document = _shortened(document)
     try:
         return cel.Context(variables={"event": document})
     except ValueError:
