@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from temporalio.client import Client
 
-from tests.road import Road, eventually
+from tests.road import Road, eventually, wazuh_alert
 from tocsin.domain.alert import Alert, AlertId, AlertRef, TenantName
 from tocsin.domain.work import AlertStart
 from tocsin.store import alerts
@@ -70,3 +70,31 @@ async def test_those_that_wait_hide_nobody(road: Road) -> None:
         return {await road.state(ref.alert_id) for ref in waiting} == {"failed"}
 
     await eventually(swept, "the worker's own sweeper found all of them")
+
+
+async def test_alert_whose_workflow_is_unknown_fails_with_that_reason(road: Road) -> None:
+    """An alert that runs for nobody, as after Temporal lost its data, ends as failed."""
+    ref = await running(road, for_=timedelta(minutes=1))
+
+    async def failed() -> str | None:
+        rows = await road.rows(
+            "SELECT error FROM alerts WHERE id = :id AND state = 'failed'", id=ref.alert_id
+        )
+        return rows[0].error if rows else None
+
+    error = await eventually(failed, "the sweeper found it")
+    assert error == "Temporal does not know its workflow any more"
+
+
+async def test_alert_whose_workflow_is_done_is_finished(road: Road) -> None:
+    """An alert whose workflow completed without a word to its row is finished by the sweeper."""
+    id_ = await road.take(wazuh_alert())
+    await road.finished(id_)
+    await road.rows(
+        "UPDATE alerts SET state = 'running', finished_at = NULL,"
+        " started_at = now() - interval '1 minute' WHERE id = :id RETURNING id",
+        id=id_,
+    )
+    await road.finished(id_)
+    (row,) = await road.rows("SELECT finished_at FROM alerts WHERE id = :id", id=id_)
+    assert row.finished_at
