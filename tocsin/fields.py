@@ -42,6 +42,18 @@ def wrong(message: str, hint: str = "") -> PydanticCustomError:
     return PydanticCustomError("wrong_value", "{message}", {"message": message, "hint": hint})
 
 
+def split_address(text: str) -> tuple[str, int]:
+    """Host, without brackets, and port of `ADDRESS:PORT`.
+
+    Raises:
+        PydanticCustomError: It is none; also a ValueError.
+    """
+    found = _LISTEN.fullmatch(text)
+    if found is None or not 0 < int(found[2]) <= _HIGHEST_PORT:
+        raise wrong("must be ADDRESS:PORT", "for example 127.0.0.1:8080 or [::]:8080")
+    return found[1].strip("[]"), int(found[2])
+
+
 def matching(pattern: str, message: str, hint: str) -> AfterValidator:
     """A check that the whole text matches a pattern."""
     compiled = re.compile(pattern)
@@ -116,9 +128,7 @@ def _mail(text: str) -> str:
 
 
 def _listen(text: str) -> str:
-    found = _LISTEN.fullmatch(text)
-    if found is None or int(found[2]) > _HIGHEST_PORT:
-        raise wrong("must be ADDRESS:PORT", "for example 127.0.0.1:8080 or [::]:8080")
+    split_address(text)
     return text
 
 

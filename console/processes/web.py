@@ -11,10 +11,12 @@ from typing import Final
 
 import structlog
 import uvicorn
+from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp
 
 from console.processes.wire import Wire
 from tocsin.errors import ConfigError, Problem
+from tocsin.fields import split_address
 
 log = structlog.get_logger()
 
@@ -33,7 +35,7 @@ class Web:
         insecure: Allows plain HTTP beyond loopback.
 
     Raises:
-        ConfigError: The address is none, or would carry secrets in the clear.
+        ConfigError: As `require_safe`.
     """
 
     def __init__(
@@ -45,14 +47,8 @@ class Web:
         tls_key: Path | None = None,
         insecure: bool = False,
     ) -> None:
+        require_safe(listen, tls_cert, tls_key, insecure=insecure)
         host, port = address(listen)
-        if bool(tls_cert) != bool(tls_key):
-            raise _wrong("--tls-cert and --tls-key belong together", "give both or neither")
-        if not tls_cert and not insecure and not _is_loopback(host):
-            raise _wrong(
-                f"{listen} would take alerts and tokens in the clear",
-                "give --tls-cert and --tls-key, or --insecure behind a proxy that speaks TLS",
-            )
         self._files = tuple(file for file in (tls_cert, tls_key) if file)
         self._config = uvicorn.Config(
             app,
@@ -73,10 +69,10 @@ class Web:
         """Serve until asked to stop; requests under way are answered first.
 
         Raises:
-            ConfigError: The address is taken, or the certificate cannot be read.
+            ConfigError: The address is taken.
         """
         server = _Server(self._config)
-        self._load()
+        self._config.load()
         listening = self._listen()
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         watching = asyncio.create_task(self._watch())
@@ -99,12 +95,6 @@ class Web:
                 "is another process listening there?",
             ) from error
 
-    def _load(self) -> None:
-        try:
-            self._config.load()
-        except (OSError, ssl.SSLError) as error:
-            raise _wrong(f"the certificate cannot be used: {error}", "PEM files") from error
-
     async def _watch(self) -> None:
         """Load certificate and key again when a file changes; new connections use them."""
         seen = self._stamps()
@@ -116,7 +106,7 @@ class Web:
                 if stamps == seen:
                     continue
                 # A new certificate with the old key would take the place of both: look first.
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+                _try_certificate(cert, key)
                 self._config.ssl.load_cert_chain(cert, key)
             except (OSError, ssl.SSLError) as error:
                 log.warning("certificate_unusable", error=str(error))
@@ -143,10 +133,44 @@ def address(listen: str) -> tuple[str, int]:
     Raises:
         ConfigError: It is none.
     """
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) >= 2**16:
-        raise _wrong(f"{listen!r} is no ADDRESS:PORT", "for example 127.0.0.1:8080 or [::1]:8080")
-    return host.strip("[]"), int(port)
+    try:
+        return split_address(listen)
+    except PydanticCustomError as error:
+        raise _wrong(f"{listen!r} {error.message()}", str((error.context or {})["hint"])) from error
+
+
+def require_safe(
+    listen: str, tls_cert: Path | None, tls_key: Path | None, *, insecure: bool = False
+) -> None:
+    """Make sure that one could listen so, and that no secret crosses a network in the clear.
+
+    Args:
+        listen: `ADDRESS:PORT`.
+        tls_cert: PEM certificate chain.
+        tls_key: PEM private key.
+        insecure: Allows plain HTTP beyond loopback.
+
+    Raises:
+        ConfigError: The address is none, the certificate is half a pair or cannot be used, or
+            plain HTTP would leave the machine.
+    """
+    host, _ = address(listen)
+    if bool(tls_cert) != bool(tls_key):
+        raise _wrong("--tls-cert and --tls-key belong together", "give both or neither")
+    if tls_cert and tls_key:
+        try:
+            _try_certificate(tls_cert, tls_key)
+        except (OSError, ssl.SSLError) as error:
+            raise _wrong(f"the certificate cannot be used: {error}", "PEM files") from error
+    elif not insecure and not _is_loopback(host):
+        raise _wrong(
+            f"{listen} would take alerts and tokens in the clear",
+            "give --tls-cert and --tls-key, or --insecure behind a proxy that speaks TLS",
+        )
+
+
+def _try_certificate(cert: Path, key: Path) -> None:
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
 
 
 def _is_loopback(host: str) -> bool:

@@ -173,21 +173,21 @@ def test_half_a_pair_is_refused(cert: Path | None, key: Path | None) -> None:
         Web(receiver(MemoryBus()), listen="127.0.0.1:1", tls_cert=cert, tls_key=key)
 
 
-@pytest.mark.parametrize("listen", ["", "8080", "127.0.0.1", "127.0.0.1:", ":8080", "a:65536"])
+@pytest.mark.parametrize(
+    "listen", ["", "8080", "127.0.0.1", "127.0.0.1:", ":8080", "a:65536", "a:0", "::1:8080"]
+)
 def test_address_without_host_or_port_is_refused(listen: str) -> None:
-    """An address needs both."""
-    with pytest.raises(ConfigError, match="no ADDRESS:PORT"):
+    """An address needs both, and an IPv6 address its brackets."""
+    with pytest.raises(ConfigError, match="must be ADDRESS:PORT"):
         address(listen)
 
 
-async def test_unusable_certificate_is_a_configuration_error(tmp_path: Path) -> None:
+def test_unusable_certificate_is_a_configuration_error(tmp_path: Path) -> None:
     """Files that are no PEM end the process at its start."""
     bad = tmp_path / "bad.pem"
     bad.write_text("nothing")
-    port = choose_ports(["web"])["web"]
-    web = Web(receiver(MemoryBus()), listen=f"127.0.0.1:{port}", tls_cert=bad, tls_key=bad)
     with pytest.raises(ConfigError, match="certificate cannot be used"):
-        await web.run(asyncio.Event())
+        Web(receiver(MemoryBus()), listen="127.0.0.1:1", tls_cert=bad, tls_key=bad)
 
 
 async def test_taken_address_is_a_configuration_error() -> None:
