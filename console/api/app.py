@@ -54,7 +54,7 @@ def create_app(backends: Backends, operators: Operators, temporal: TemporalSetti
 
     app = Starlette(
         routes=[
-            *_guarded(operations, operators),
+            *_guarded(operations, backends, operators),
             Route("/healthz", _healthz),
             Route("/readyz", readyz),
             Route("/metrics", _metrics),
@@ -153,14 +153,16 @@ def _of_books(books: Books) -> tuple[Operation, ...]:
     )
 
 
-def _guarded(operations: Iterable[Operation], operators: Operators) -> list[Route]:
+def _guarded(
+    operations: Iterable[Operation], backends: Backends, operators: Operators
+) -> list[Route]:
     """Routes that answer operators only; logs and metrics carry the template, never the path."""
 
     def route(operation: Operation) -> Route:
         async def endpoint(request: Request) -> Response:
             try:
                 await operators.admit(request.headers)
-                response = await operation.endpoint(request)
+                response = await backends.bound(operation.endpoint(request))
             except TocsinError as error:
                 response = await on_error(request, error)
                 status = response.status_code

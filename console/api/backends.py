@@ -1,10 +1,13 @@
 """What the operators' interface asks: opened when first needed, so that it starts without them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from datetime import timedelta
+from typing import Any, Final, TypeVar
 
 import structlog
 
+from console.api.patience import Patience
 from console.processes.clients import Clients
 from ingest.redrive import Redriver
 from tocsin.bus import ALERTS
@@ -16,6 +19,12 @@ from tocsin.tenants import TenantConfig
 
 log = structlog.get_logger()
 
+Answer = TypeVar("Answer")
+
+# A little more than PostgreSQL gives a statement, so that its own word comes first.
+_LONGEST_ANSWER: Final = timedelta(seconds=35)
+_LONGEST_PROBE: Final = timedelta(seconds=5)
+
 
 class Backends:
     """PostgreSQL and JetStream.
@@ -23,14 +32,31 @@ class Backends:
     Args:
         clients: Opens them, and closes them at the end.
         tenants: The tenant files.
+        longest: How long one answer may take.
     """
 
-    def __init__(self, clients: Clients, tenants: Mapping[TenantName, TenantConfig]) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        tenants: Mapping[TenantName, TenantConfig],
+        *,
+        longest: timedelta = _LONGEST_ANSWER,
+    ) -> None:
         self.tenants = tenants
+        self._longest = longest
+        self._patience = Patience()
         self._clients = clients
         self._opening = asyncio.Lock()
         self._database: Database | None = None
         self._bus: Bus | None = None
+
+    async def bound(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        """Await what asks them, but not for ever.
+
+        Raises:
+            Unavailable: One of them stands still.
+        """
+        return await self._patience.bound(question, self._longest)
 
     async def database(self) -> Database:
         """PostgreSQL.
@@ -71,7 +97,11 @@ class Backends:
 
     async def report(self) -> dict[str, str]:
         """Dependency to `ok` or `away`."""
-        questions = {"postgres": self._ask_database(), "nats": self._ask_bus()}
+        longest = min(self._longest, _LONGEST_PROBE)
+        questions = {
+            "postgres": self._patience.bound(self._ask_database(), longest),
+            "nats": self._patience.bound(self._ask_bus(), longest),
+        }
         answers = await asyncio.gather(*questions.values(), return_exceptions=True)
         return {name: _state(name, answer) for name, answer in zip(questions, answers, strict=True)}
 

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the operators' interface, made from its table of operations."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     name: str
     summary: str
-    endpoint: Callable[[Request], Awaitable[Response]]
+    endpoint: Callable[[Request], Coroutine[Any, Any, Response]]
     answer: Any
     method: str = "GET"
     parameters: tuple[Parameter, ...] = ()
