@@ -12,6 +12,7 @@ from console.embedded.endpoints import Endpoints
 from console.embedded.processes import WILDCARDS
 from console.processes.web import address
 from tocsin.bus import ENRICHED_SUBJECTS
+from tocsin.domain.alert import Alert
 from tocsin.domain.text import one_line
 from tocsin.jetstream import Bus
 from tocsin.settings import NatsSettings
@@ -63,10 +64,18 @@ async def announce(endpoints: Endpoints, report: Callable[[str], None]) -> None:
     await bus.connect()
     try:
         async for event in bus.listen(ENRICHED_SUBJECTS):
-            alert = msgspec.json.decode(event, type=Enriched).alert
-            if (alert.tenant, alert.source) not in seen:
+            alert = _read(event)
+            if alert and (alert.tenant, alert.source) not in seen:
                 seen.add((alert.tenant, alert.source))
                 what = one_line(alert.rule.description or alert.message)
                 report(f"first alert of source {alert.source} ({alert.tenant}): {what}")
     finally:
         await bus.close()
+
+
+def _read(event: bytes) -> Alert | None:
+    """The alert of an event; None when it is none, for nothing on the bus may end the stack."""
+    try:
+        return msgspec.json.decode(event, type=Enriched).alert
+    except (ValueError, RecursionError):
+        return None

@@ -1,6 +1,8 @@
 """NATS JetStream: on disk, each message synced before its acknowledgement."""
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +10,13 @@ from console.embedded import binaries
 from console.embedded.files import write_private
 from console.embedded.program import Program, answers
 from console.embedded.state import State
+from tocsin.bus import ingest_subject
+from tocsin.domain.alert import TenantName
 from tocsin.settings import NatsSettings
+from tocsin.tenants import TENANT_PATTERN
 
 USER = "tocsin"
+ACCOUNT = "TOCSIN"
 MEMORY_BYTES = 256 * 1024**2
 PAYLOAD_BYTES = 8 * 1024**2
 
@@ -36,8 +42,9 @@ class Nats:
 
     def publishers(self) -> dict[str, str]:
         """Tenant to the URL by which a service may publish its alerts, and nothing else."""
-        passwords = self.state.tenants.items()
-        return {tenant: self._url(f"ingest-{tenant}", password) for tenant, password in passwords}
+        return {
+            tenant: self._url(_publisher(tenant), password) for tenant, password in self._tenants()
+        }
 
     def program(self) -> Program:
         """Describe the server."""
@@ -76,23 +83,49 @@ class Nats:
                         "max_file_store": self.state.store_bytes,
                         "max_memory_store": MEMORY_BYTES,
                     },
-                    "accounts": {"TOCSIN": {"jetstream": "enabled", "users": self._users()}},
+                    "accounts": self._accounts(),
                 },
                 indent=2,
             ),
         )
 
-    def _users(self) -> list[dict[str, object]]:
-        """Ourselves, and one user per tenant that can do nothing but publish its alerts."""
-        publishers: list[dict[str, object]] = [
-            {
-                "user": f"ingest-{tenant}",
-                "password": password,
-                "permissions": {
-                    "publish": [f"alerts.ingest.{tenant}"],
-                    "subscribe": ["_INBOX.>"],
-                },
-            }
-            for tenant, password in sorted(self.state.tenants.items())
-        ]
-        return [{"user": USER, "password": self.state.secrets["nats"]}, *publishers]
+    def _accounts(self) -> dict[str, object]:
+        """Our own account, and one per tenant that reaches a single subject of ours.
+
+        JetStream acknowledges on whatever reply subject a publisher names, with the server's own
+        rights. In an account of its own that subject is nobody's but the publisher's.
+        """
+        tenants = dict(self._tenants())
+        own = {
+            "jetstream": "enabled",
+            "users": [{"user": USER, "password": self.state.secrets["nats"]}],
+            "exports": [
+                {"service": ingest_subject(tenant), "accounts": [_publisher(tenant)]}
+                for tenant in tenants
+            ],
+        }
+        publishers = {
+            _publisher(tenant): _publisher_account(tenant, password)
+            for tenant, password in tenants.items()
+        }
+        return {ACCOUNT: own, **publishers}
+
+    def _tenants(self) -> Iterator[tuple[TenantName, str]]:
+        """Tenants with their passwords; a file `acme copy.yaml` names none, and no subject."""
+        for name, password in sorted(self.state.tenants.items()):
+            if re.fullmatch(TENANT_PATTERN, name):
+                yield TenantName(name), password
+
+
+def _publisher(tenant: TenantName) -> str:
+    """Name of a tenant's publisher, and of its account."""
+    return f"ingest-{tenant}"
+
+
+def _publisher_account(tenant: TenantName, password: str) -> dict[str, object]:
+    subject = ingest_subject(tenant)
+    permissions = {"publish": [subject], "subscribe": ["_INBOX.>"]}
+    return {
+        "users": [{"user": _publisher(tenant), "password": password, "permissions": permissions}],
+        "imports": [{"service": {"account": ACCOUNT, "subject": subject}}],
+    }
