@@ -12,7 +12,6 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from console.embedded.state import choose_ports
 from console.processes import web as web_module
 from console.processes.web import Web, address
 from tests.doorstep import ALERT, HOOK, post, serving
