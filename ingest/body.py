@@ -30,8 +30,11 @@ _LONGEST_INTEGER = 4300
 _TRIES = 5_000
 _EFFORT = 2
 
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+"""Regular expression of a string in JSON, taken whole or not at all."""
+
 # The next bracket that stands in no string.
-_BRACKET = re.compile(rb'(?:[^"\[\]{}]+|"(?:[^"\\]+|\\.)*+")*+[\[\]{}]', re.DOTALL)
+_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:%s[^"\[\]{}]*+)*+[\[\]{}]' % STRING, re.DOTALL)
 _LINE_START = re.compile(rb"\n([ \t]*+)[,\[\x1e]*+[ \t]*+(?=\{)")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 

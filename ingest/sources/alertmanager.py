@@ -7,8 +7,7 @@ alerting and the older version 3 send the same `alerts` array.
 from datetime import datetime
 from typing import Any
 
-from ingest.body import Piece
-from ingest.sources.base import Event, Reading, Source, bundle
+from ingest.sources.base import Reading, Source
 from ingest.sources.fields import child, instant, text
 from ingest.sources.harvest import Harvest
 from tocsin.domain.alert import Agent, ObservableType, Rule
@@ -16,10 +15,6 @@ from tocsin.domain.observables import address
 from tocsin.domain.severity import from_word
 from tocsin.errors import NotAnAlert
 
-_REPEATED = ("version", "status", "receiver", "externalURL")
-"""What of the envelope goes with each alert; the common labels stand in the alerts anyway."""
-
-_LONGEST_REPEATED = 1024
 _HOST_LABELS = ("instance", "host", "hostname", "node", "nodename")
 _RULE_LABELS = frozenset({"alertname", "severity"})
 _TITLE_ANNOTATIONS = ("summary", "title")
@@ -35,23 +30,12 @@ _HARVEST = Harvest(
 class Alertmanager(Source):
     """Alertmanager's webhook: a notification bundles the alerts of one group."""
 
-    def events(self, piece: Piece) -> list[Event]:
-        """One event per alert, each a valid webhook body by itself."""
-        envelope = piece.document if isinstance(piece.document, dict) else {}
-        alerts = envelope.get("alerts")
-        if not isinstance(alerts, list) or len(alerts) < 2:  # noqa: PLR2004 - nothing to unbundle
-            return super().events(piece)
-        shared = {
-            key: envelope[key]
-            for key in _REPEATED
-            if len(text(envelope.get(key))) in range(1, _LONGEST_REPEATED)
-        }
-        return bundle([{**shared, "alerts": [alert]} for alert in alerts])
+    bundles = (("alerts",),)
 
     def parse(self, document: Any) -> Reading:  # noqa: ANN401 - JSON
         """Read the one alert of a body."""
-        alerts = document.get("alerts") if isinstance(document, dict) else None
-        alert = alerts[0] if isinstance(alerts, list) and alerts else None
+        _, alerts = self._bundled(document)
+        alert = alerts[0] if alerts else None
         if not isinstance(alert, dict) or not (labels := child(alert, "labels")):
             raise NotAnAlert("It has no `alerts` array of alerts with labels")
         return _read(alert, labels, text(alert.get("status")) or text(document.get("status")))

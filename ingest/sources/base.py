@@ -7,13 +7,14 @@ the same for all of them happens here, so that a new sender costs one file (see
 
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import structlog
 
-from ingest.body import Piece
-from ingest.sources.fields import clean
+from ingest.body import Piece, decode
+from ingest.sources.bundles import unbundle
+from ingest.sources.fields import child, clean
 from tocsin.domain.alert import Agent, Alert, Observable, Rule, TenantName
 from tocsin.domain.identity import hour_of, identify
 from tocsin.domain.severity import Severity
@@ -95,7 +96,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(ABC):
-    """A kind of sender; stateless once built, so one instance serves all requests."""
+    """A kind of sender; stateless once built, so one instance serves all requests.
+
+    Attributes:
+        bundles: Paths to the arrays in which the sender bundles events; the first that is there
+            counts. `parse` meets such an array with one event in it.
+    """
+
+    bundles: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     def events(self, piece: Piece) -> list[Event]:
         """The events in one JSON value of a body: itself, unless the sender bundles several.
@@ -103,7 +111,21 @@ class Source(ABC):
         Raises:
             TooLarge: It bundles more events than one value may.
         """
+        path, bundled = self._bundled(piece.document)
+        if len(bundled) > MOST_BUNDLED:
+            raise TooLarge(f"One JSON value bundles more than {MOST_BUNDLED} events")
+        if len(bundled) > 1:
+            return [Event(raw=raw, document=decode(raw)) for raw in unbundle(piece.raw, path)]
         return [Event(raw=piece.raw, document=piece.document)]
+
+    def _bundled(self, document: Any) -> tuple[tuple[str, ...], list[Any]]:  # noqa: ANN401 - JSON
+        """Where a document bundles events, and which; nothing when it bundles none."""
+        for path in self.bundles:
+            *way, last = path
+            found = child(document, *way).get(last) if isinstance(document, dict) else None
+            if isinstance(found, list) and found:
+                return path, found
+        return (), []
 
     def read(self, event: Event, receipt: Receipt) -> Alert:
         """Normalize one event.
@@ -153,17 +175,6 @@ class Source(ABC):
         Raises:
             NotAnAlert: It is none; the message says why.
         """
-
-
-def bundle(documents: list[Any]) -> list[Event]:
-    """Make an event of each document that came bundled in one JSON value.
-
-    Raises:
-        TooLarge: There are more than `MOST_BUNDLED`.
-    """
-    if len(documents) > MOST_BUNDLED:
-        raise TooLarge(f"One JSON value bundles more than {MOST_BUNDLED} events")
-    return [Event(raw=msgspec.json.encode(document), document=document) for document in documents]
 
 
 def _clean_rule(rule: Rule) -> Rule:

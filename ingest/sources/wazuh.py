@@ -7,8 +7,7 @@ Wazuh 5 on, one or many findings.
 
 from typing import Any
 
-from ingest.body import Piece
-from ingest.sources.base import Event, Reading, Source, bundle
+from ingest.sources.base import Reading, Source
 from ingest.sources.fields import child, text
 from ingest.sources.wazuh_alert import read_alert
 from ingest.sources.wazuh_digest import read_lines, read_slack
@@ -27,16 +26,14 @@ _CARRIERS: tuple[tuple[str, tuple[str, ...]], ...] = (
 class Wazuh(Source):
     """Wazuh 3.x, 4.x and 5.x."""
 
-    def events(self, piece: Piece) -> list[Event]:
-        """Each hit by itself, of a search response or of a monitor's message by our template."""
-        hits = piece.document.get("hits") if isinstance(piece.document, dict) else None
-        inner = hits.get("hits") if isinstance(hits, dict) else hits
-        if isinstance(inner, list) and inner:
-            return bundle(inner)
-        return super().events(piece)
+    bundles = (("hits", "hits"), ("hits",))
+    """A search response, and a monitor's message by our template."""
 
     def parse(self, document: Any) -> Reading:  # noqa: ANN401 - JSON
         """Find the shape, and read it."""
+        _, hits = self._bundled(document)
+        if len(hits) == 1:
+            (document,) = hits
         if not isinstance(document, dict):
             raise NotAnAlert("It is no JSON object")
         for shape, path in _CARRIERS:

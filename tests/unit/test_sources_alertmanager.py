@@ -95,7 +95,8 @@ def test_a_large_envelope_is_not_repeated() -> None:
     """What is common to a group is not multiplied by its alerts."""
     body = a_body(*[an_alert()] * 100, externalURL="x" * 100_000, commonLabels={"x": "y" * 10_000})
     (piece,) = split(json.dumps(body).encode(), max_events=1)
-    assert sum(len(event.raw) for event in ALERTMANAGER.events(piece)) < 100 * 1_000
+    _, *others = ALERTMANAGER.events(piece)
+    assert sum(len(event.raw) for event in others) < len(others) * 1_000
 
 
 def test_a_bundle_is_bounded() -> None:
