@@ -1,5 +1,6 @@
 """The command's client of the operators' interface, and how it finds it."""
 
+import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +17,7 @@ from tocsin.domain.text import one_line
 from tocsin.errors import ConfigError, Problem, TocsinError, Unavailable
 from tocsin.settings import load_settings
 
-_TIMEOUT: Final = 60.0
+_PATIENCE: Final = timedelta(seconds=60)
 _LONGEST_PAGE: Final = 1000
 
 Parameters = Mapping[str, str | int | None]
@@ -64,7 +65,7 @@ class Client:
         # The system's certificates, or those of SSL_CERT_FILE; no proxy stands before our own.
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {token}"},
-            timeout=_TIMEOUT,
+            timeout=None,  # noqa: S113 - each question is bounded as a whole
             trust_env=False,
             verify=ssl.create_default_context() if url.startswith("https:") else False,
         )
@@ -75,8 +76,15 @@ class Client:
     async def __aexit__(self, *_error: object) -> None:
         await self._client.aclose()
 
-    async def get(self, path: str, parameters: Parameters | None = None) -> dict[str, Any]:
-        """Ask; parameters that are None or empty are left out.
+    async def get(
+        self, path: str, parameters: Parameters | None = None, *, within: timedelta = _PATIENCE
+    ) -> dict[str, Any]:
+        """Ask.
+
+        Args:
+            path: What.
+            parameters: Those that are None or empty are left out.
+            within: How long it may take.
 
         Raises:
             ApiUnavailable: No answer, or a dependency is away.
@@ -84,7 +92,7 @@ class Client:
             ConfigError: It names a parameter that is wrong.
         """
         given = {name: each for name, each in (parameters or {}).items() if each not in {None, ""}}
-        return await self._ask("GET", path, given)
+        return await self._ask("GET", path, given, within)
 
     async def post(self, path: str) -> dict[str, Any]:
         """Have something done.
@@ -93,7 +101,7 @@ class Client:
             ApiUnavailable: As `get`.
             ApiRefused: As `get`.
         """
-        return await self._ask("POST", path, {})
+        return await self._ask("POST", path, {}, _PATIENCE)
 
     async def pages(
         self, path: str, parameters: Parameters, *, limit: int
@@ -120,23 +128,32 @@ class Client:
             if cursor is None:
                 return
 
-    async def _ask(self, method: str, path: str, parameters: Parameters) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, path: str, parameters: Parameters, within: timedelta
+    ) -> dict[str, Any]:
         try:
-            answer = await self._client.request(method, self._url + path, params=parameters)
+            async with asyncio.timeout(within.total_seconds()):
+                answer = await self._client.request(method, self._url + path, params=parameters)
+        except TimeoutError as error:
+            raise self._away(f"no answer within {within.total_seconds():.0f} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ApiUnavailable(
-                f"the operators' interface at {self._url} does not answer "
-                f"({str(error) or type(error).__name__}); is `tocsin serve` running there?"
-            ) from error
+            raise self._away(str(error) or type(error).__name__) from error
         try:
             content = msgspec.json.decode(answer.content, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+            refusal = msgspec.convert(content, _Refusal) if answer.is_error else None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ApiRefused(
                 f"what answers at {self._url} is no operators' interface of tocsin"
             ) from error
-        if answer.is_error:
-            raise _refusal(answer, content)
+        if refusal:
+            raise _error(answer, refusal)
         return content
+
+    def _away(self, why: str) -> ApiUnavailable:
+        return ApiUnavailable(
+            f"the operators' interface at {self._url} does not answer ({why}); "
+            "is `tocsin serve` running there?"
+        )
 
 
 def connect(data_dir: Path | None = None) -> Client:
@@ -151,6 +168,7 @@ def connect(data_dir: Path | None = None) -> Client:
     Raises:
         ConfigError: Settings are wrong, or there is a URL without a token.
         NoStack: Nothing runs in the data directory.
+        StackFailed: What runs there has no operators' interface.
     """
     settings = load_settings(flags={"data_dir": data_dir})
     if settings.url and not data_dir:
@@ -165,11 +183,11 @@ def connect(data_dir: Path | None = None) -> Client:
             f"no running stack at {_shown(settings.data_dir)}; start one with `tocsin up`, "
             "or set TOCSIN_URL and TOCSIN_TOKEN"
         )
+    running.require("api")
     return Client(running.api, running.operator_token)
 
 
-def _refusal(answer: httpx.Response, content: dict[str, Any]) -> TocsinError:
-    refusal = msgspec.convert(content, _Refusal, strict=False)
+def _error(answer: httpx.Response, refusal: _Refusal) -> TocsinError:
     if refusal.parameter:
         message = one_line(refusal.detail, limit=1000)
         problem = Problem(file=f"--{one_line(refusal.parameter)}", message=message)

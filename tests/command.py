@@ -46,7 +46,7 @@ async def tocsin(*arguments: str, folder: Path | None = None, **environment: str
         env=inherited | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     return Ran(code=done.returncode, output=done.stdout, errors=done.stderr)

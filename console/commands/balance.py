@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from console.client import Client
-
 _LOOK_EVERY: Final = 0.5
+_SHORTEST_LOOK: Final = 3.0
 _WORKING: Final = 3
 _MEANINGS: Final = {
     "received": "events taken from senders",
@@ -61,28 +61,27 @@ def balance(
 
 async def _balance(wait: float, data_dir: "Path | None") -> dict[str, Any]:
     """The books, once nothing is pending or running or the time is over."""
-    from console.client import connect
+    from console.client import ApiUnavailable, connect
 
     deadline = time.monotonic() + wait
     async with connect(data_dir) as api:
+        if not wait:
+            return _shown(await api.get("/v1/balance"))
         while True:
-            last = time.monotonic() >= deadline
-            books = await _look(api, patient=not last)
-            if books and (last or not _is_working(books)):
-                return books
+            left = deadline - time.monotonic()
+            within = timedelta(seconds=max(left, _SHORTEST_LOOK))
+            try:
+                books = await api.get("/v1/balance", within=within)
+                if left <= 0 or not _is_working(books):
+                    return _shown(books)
+            except ApiUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
             await asyncio.sleep(_LOOK_EVERY)
 
 
-async def _look(api: "Client", *, patient: bool) -> dict[str, Any] | None:
-    """The books; None while something is away and there is patience left."""
-    from console.client import ApiUnavailable
-
-    try:
-        books = await api.get("/v1/balance")
-    except ApiUnavailable:
-        if patient:
-            return None
-        raise
+def _shown(books: dict[str, Any]) -> dict[str, Any]:
+    """The books, with `lost` only where something is."""
     return books if books["lost"] else {name: books[name] for name in books if name != "lost"}
 
 

@@ -1,6 +1,7 @@
 """The operators' interface beside a server that stands still, which no time-out of its own ends."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from console.api.app import create_app
 from console.api.backends import Backends
 from console.api.operators import Operators
 from console.processes.clients import Clients
+from tests.command import tocsin
 from tests.freezing import frozen
 from tests.road import eventually
 from tests.stack import RunningStack
@@ -56,3 +58,15 @@ async def test_questions_end_in_time(stack: RunningStack, impatient: httpx.Async
     assert {answer.json()["type"] for answer in refused} == {"urn:tocsin:problem:unavailable"}
     assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
     assert ready.json()["dependencies"] == {"postgres": "away", "nats": "ok"}
+
+
+async def test_balance_ends_in_time(stack: RunningStack) -> None:
+    """`balance --wait` gives up soon after its time while PostgreSQL stands still."""
+    postgres = stack.pid("postgres")
+    assert postgres
+    began = time.monotonic()
+    with frozen(postgres):
+        ran = await tocsin("balance", f"--data-dir={stack.data_dir}", "--wait", "2")
+    assert time.monotonic() - began < 15
+    assert (ran.code, ran.output) == (1, "")
+    assert "no answer within" in ran.errors
