@@ -16,6 +16,7 @@ def benchmarks() -> None:
 def pipeline(
     count: Annotated[int, typer.Option(help="Alerts per round.", min=1)] = 500,
     *,
+    at_least: Annotated[float, typer.Option(help="Ratio below which it fails.", min=0)] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Finished alerts a second, beside a bare workflow of two local activities."""
@@ -38,5 +39,8 @@ def pipeline(
     else:
         typer.echo(
             f"{result.value:.0f} {result.unit}, bare workflow {result.reference:.0f}/s: "
-            f"ratio {result.ratio:.2f}"
+            f"ratio {result.ratio:.3f}"
         )
+    if result.ratio < at_least:
+        typer.echo(f"tocsin: the ratio {result.ratio:.3f} is below {at_least:g}", err=True)
+        raise typer.Exit(1)
