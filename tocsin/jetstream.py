@@ -144,7 +144,7 @@ class Bus:
         """Publish one message and wait until JetStream has it on disk.
 
         Args:
-            subject: One of the subjects above.
+            subject: One of the subjects that `tocsin.bus` names.
             data: The message.
             headers: Printable ASCII only; `Nats-Msg-Id` makes a repeat within the duplicate window
                 harmless.

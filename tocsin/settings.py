@@ -1,4 +1,4 @@
-"""The frozen tree of settings, and the only reader of the environment.
+"""The frozen tree of settings, and the only place where variables become settings.
 
 Order of precedence: flags, then `TOCSIN_*` variables, then `tocsin.yaml`, then the defaults here.
 `TOCSIN_NATS_URL` sets `nats.url`: the first underscore after a section's name opens it. Values
