@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from console.commands.options import AsJson
+
 app = typer.Typer(help="Measure, beside a reference in the same run.", no_args_is_help=True)
 
 
@@ -17,7 +19,7 @@ def pipeline(
     count: Annotated[int, typer.Option(help="Alerts per round.", min=1)] = 500,
     *,
     at_least: Annotated[float, typer.Option(help="Ratio below which it fails.", min=0)] = 0,
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Finished alerts a second, beside a bare workflow of two local activities."""
     import sys
@@ -34,7 +36,7 @@ def pipeline(
         typer.echo(line, err=True)
 
     result = uvloop.run(measure(count, report))
-    if json_:
+    if as_json:
         sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     else:
         typer.echo(

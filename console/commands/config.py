@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.commands.options import AsJson, Config
+
 if TYPE_CHECKING:
     from tocsin.errors import Problem
 
@@ -23,11 +25,9 @@ def lint(
         list[Path] | None,
         typer.Argument(metavar="[PATH]...", help="Files, or folders of tenant files."),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="tocsin.yaml; TOCSIN_CONFIG or ./tocsin.yaml.")
-    ] = None,
+    config: Config = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Report every problem with file, line and a hint; exit code 2 when there are any.
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from console.commands.options import AsJson, DataDir
+from console.commands.options import AsJson, Config, DataDir
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from console.checkup import Finding
-    from console.embedded.processes import Listener
 
 
 def mount(app: typer.Typer) -> None:
@@ -20,24 +20,26 @@ def mount(app: typer.Typer) -> None:
 
 
 def doctor(
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", help="tocsin.yaml; TOCSIN_CONFIG, the running stack's, or ./."),
-    ] = None,
+    config: Config = None,
     data_dir: DataDir = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Check every dependency; exit code 1 when anything is wrong."""
+    """Check every dependency, of a running stack where there is one.
+
+    Exit code 1 when anything is wrong.
+    """
     import msgspec
 
     from console.checkup import check_up
+    from console.installation import find
     from tocsin.settings import load_settings
     from tocsin.telemetry import configure_logging
 
     configure_logging(level="critical", to_stdout=False)
-    file, receiver = _file(config, data_dir)
-    findings = [_source(file), *asyncio.run(check_up(load_settings(file), receiver))]
+    here = find(config, data_dir)
+    findings = asyncio.run(check_up(load_settings(here.file), here.receiver))
+    findings.insert(0, _source(here.file))
     if as_json:
         for finding in findings:
             typer.echo(json.dumps(msgspec.to_builtins(finding), ensure_ascii=False))
@@ -47,31 +49,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _file(config: Path | None, data_dir: Path | None) -> "tuple[Path | None, Listener | None]":
-    """The file that is named, else the running stack's, else `./tocsin.yaml`.
-
-    A running stack may have been asked for another address of its receiver than its file says.
-    """
-    from urllib.parse import urlsplit
-
-    from console.embedded import endpoints
-    from console.embedded.processes import Listener
-    from tocsin.settings import DEFAULT_FILE, load_settings, settings_file
-
-    named = settings_file(config)
-    if named in {None, DEFAULT_FILE} or data_dir:
-        folder = load_settings(flags={"data_dir": data_dir}).data_dir
-        if running := endpoints.read(folder):
-            certificate = running.receiver_certificate
-            receiver = Listener(
-                listen=urlsplit(running.receiver).netloc,
-                tls_cert=Path(certificate) if certificate else None,
-            )
-            return Path(running.configuration), receiver
-    return named, None
-
-
-def _source(file: Path | None) -> "Finding":
+def _source(file: "Path | None") -> "Finding":
     from console.checkup import Finding
 
     without = "no tocsin.yaml and no running stack here: TOCSIN_* variables and defaults"

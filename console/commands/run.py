@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-Config = Annotated[
-    Path | None, typer.Option("--config", help="tocsin.yaml; TOCSIN_CONFIG or ./tocsin.yaml.")
-]
+from console.commands.options import Config
+
 Listen = Annotated[str | None, typer.Option(help="ADDRESS:PORT.")]
 Cert = Annotated[Path | None, typer.Option(help="PEM certificate chain, reloaded on change.")]
 Key = Annotated[Path | None, typer.Option(help="PEM private key.")]

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+from console.commands.options import AsJson, Config, DataDir
 
 if TYPE_CHECKING:
     from tocsin.secrets import SecretStatus
@@ -21,19 +22,19 @@ def secrets() -> None:
 
 @app.command()
 def check(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="tocsin.yaml; TOCSIN_CONFIG or ./tocsin.yaml.")
-    ] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Try every reference in the configuration; values are never shown.
+    """Try every reference in the configuration, of a running stack where there is one.
 
-    Exit code 1 when one leads to nothing.
+    Values are never shown. Exit code 1 when one leads to nothing.
     """
+    from console.installation import find
     from tocsin.settings import load_settings
 
-    statuses = asyncio.run(_check(load_settings(config)))
+    statuses = asyncio.run(_check(load_settings(find(config, data_dir).file)))
     for status in statuses:
         typer.echo(_as_json(status) if as_json else _line(status))
     if not all(status.ok for status in statuses):

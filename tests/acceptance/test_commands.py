@@ -245,6 +245,17 @@ async def test_doctor(stack: RunningStack, here: str) -> None:
     assert ill.output.count("WRONG") == 1
 
 
+async def test_secrets_check(stack: RunningStack, here: str, tmp_path: Path) -> None:
+    """`secrets check` finds the running stack as `doctor` does, by flag and by variable."""
+    by_flag = await tocsin("secrets", "check", here, "--json", folder=tmp_path)
+    folder = str(stack.data_dir)
+    by_variable = await tocsin("secrets", "check", folder=tmp_path, TOCSIN_DATA_DIR=folder)
+    assert (by_flag.code, by_flag.errors) == (0, "")
+    assert "api.operator_token" in {line["where"] for line in by_flag.lines}
+    assert (by_variable.code, by_variable.errors) == (0, "")
+    assert len(by_variable.output.splitlines()) == len(by_flag.lines)
+
+
 async def test_no_stack_here(tmp_path: Path) -> None:
     """Without a stack or settings, the commands say what to do, and end with 1."""
     for arguments in (("alert", "list"), ("dlq", "list"), ("balance",)):
