@@ -10,19 +10,14 @@ import msgspec
 from activities.save import Enriched
 from console.embedded.endpoints import Endpoints
 from console.embedded.processes import WILDCARDS
-from console.processes.web import address
 from tocsin.bus import ENRICHED_SUBJECTS
 from tocsin.domain.alert import Alert
 from tocsin.domain.text import one_line
+from tocsin.fields import split_address
 from tocsin.jetstream import Bus
 from tocsin.settings import NatsSettings
 
-_WELCOME: Final = """
-  receiver     {receiver}
-  operators    {api}
-  Temporal     {temporal_ui}
-  inbox        {inbox_http}   (what a pager and a mail server would get)
-
+_BLOCK: Final = """
 To send alerts from a Wazuh 4.x manager, paste this into its ossec.conf and restart it
 (`shuffle` is built in; integrations/wazuh/custom-tocsin sends more, see docs/wazuh.md):
 
@@ -33,28 +28,31 @@ To send alerts from a Wazuh 4.x manager, paste this into its ossec.conf and rest
     <alert_format>json</alert_format>
   </integration>
 
-`tocsin send FILE` posts alerts from a file. Ctrl-C stops everything.
+`tocsin send FILE` posts alerts from a file.
 """
 
 
 def welcome(endpoints: Endpoints, *, listen: str | None = None) -> str:
-    """Where everything is, and the `<integration>` block.
+    """Where everything is that runs, and the `<integration>` block.
 
     Args:
         endpoints: The stack.
         listen: `ADDRESS:PORT` asked of the receiver; for all addresses, the block names the host.
     """
     receiver, hook = endpoints.receiver, endpoints.hook
-    if listen and address(listen)[0] in WILDCARDS:
+    if listen and receiver and split_address(listen)[0] in WILDCARDS:
         outside = f"{urlsplit(receiver).scheme}://{socket.gethostname()}:{urlsplit(receiver).port}"
         receiver, hook = outside, hook.replace(receiver, outside)
-    return _WELCOME.format(
-        receiver=receiver,
-        api=endpoints.api,
-        temporal_ui=endpoints.temporal_ui,
-        inbox_http=endpoints.inbox_http,
-        hook=hook,
-    )
+    places = {
+        "receiver": receiver,
+        "operators": endpoints.api,
+        "Temporal": endpoints.temporal_ui,
+        "inbox": endpoints.inbox_http,
+    }
+    notes = {"inbox": "   (what a pager and a mail server would get)"}
+    lines = [f"  {name:<13}{url}{notes.get(name, '')}" for name, url in places.items() if url]
+    block = _BLOCK.format(hook=hook) if hook else ""
+    return "\n".join(["", *lines, f"{block}Ctrl-C stops everything."])
 
 
 async def announce(endpoints: Endpoints, report: Callable[[str], None]) -> None:

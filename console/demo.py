@@ -17,17 +17,11 @@ from rich.text import Text
 
 from console.client import Client
 from console.embedded.endpoints import Endpoints
+from console.printing import shown
 from tocsin.domain.text import one_line
 
 _PATIENCE: Final = 60.0
 _LOOK_EVERY: Final = 0.3
-_COLOURS: Final = {
-    "informational": "dim",
-    "low": "green",
-    "medium": "yellow",
-    "high": "red",
-    "critical": "bold red",
-}
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -172,7 +166,7 @@ def _table(rows: list[Row]) -> Table:
     for row in rows:
         table.add_row(
             Text(one_line(row.what, limit=120)),
-            Text(row.severity or f"level {row.level}", style=_COLOURS.get(row.severity, "")),
+            shown(row.severity or f"level {row.level}"),
             Text(row.source_address or "-"),
             Text(row.route or row.status),
             _delivered(row),

@@ -59,6 +59,8 @@ def _target(source: str, url: str, token: str, data_dir: Path | None) -> "Target
         raise NoStack(
             f"no running stack at {folder}; start one with `tocsin up`, or give --url and --token"
         )
+    if running and not url:
+        running.require("receiver")
     base = (url or (running.receiver if running else "")).rstrip("/")
     own = running if running and f"{base}/".startswith(f"{running.receiver}/") else None
     certificate = own.receiver_certificate if own else ""

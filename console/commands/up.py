@@ -1,17 +1,19 @@
 """`up` and `demo`: the whole stack on one machine."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.commands.options import DataDir
+
 if TYPE_CHECKING:
     from console.embedded.endpoints import Endpoints
 
-DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of the stack; TOCSIN_DATA_DIR or ./.tocsin.")
+Without = Annotated[
+    list[str] | None, typer.Option(help="Parts to leave out, comma separated; may be repeated.")
 ]
-Without = Annotated[str, typer.Option(help="Parts to leave out, comma separated.")]
 Listen = Annotated[str | None, typer.Option(help="ADDRESS:PORT for the receiver.")]
 Cert = Annotated[Path | None, typer.Option(help="PEM certificate chain for the receiver.")]
 Key = Annotated[Path | None, typer.Option(help="PEM private key for the receiver.")]
@@ -27,7 +29,7 @@ def mount(app: typer.Typer) -> None:
 
 def up(
     data_dir: DataDir = None,
-    without: Without = "",
+    without: Without = None,
     listen: Listen = None,
     tls_cert: Cert = None,
     tls_key: Key = None,
@@ -45,7 +47,7 @@ def up(
     settings = load_settings(flags={"data_dir": data_dir})
     options = StackOptions(
         data_dir=settings.data_dir,
-        without=frozenset(without.split(",")) - {""},
+        without=frozenset(_names(without or [])),
         listen=listen,
         tls_cert=tls_cert,
         tls_key=tls_key,
@@ -55,10 +57,15 @@ def up(
 
     async def beside(endpoints: "Endpoints") -> None:
         typer.echo(welcome(endpoints, listen=listen))
-        if not options.without & {"api", "postgres", "nats"}:
+        if endpoints.nats:
             await announce(endpoints, typer.echo)
 
     raise typer.Exit(uvloop.run(run(options, report=typer.echo, beside=beside)))
+
+
+def _names(lists: list[str]) -> Iterator[str]:
+    for names in lists:
+        yield from filter(None, map(str.strip, names.split(",")))
 
 
 def demo(data_dir: DataDir = None, *, keep: Keep = False) -> None:
@@ -74,6 +81,8 @@ def demo(data_dir: DataDir = None, *, keep: Keep = False) -> None:
     settings = load_settings(flags={"data_dir": data_dir})
     running = endpoints.read(settings.data_dir)
     if running is not None:
+        running.require("postgres", "nats", "temporal", "vault")
+        running.require("receiver", "worker", "api", "inbox_http")
         typer.echo(f"Using the stack that runs at {settings.data_dir}.")
         raise typer.Exit(uvloop.run(show(running)))
 

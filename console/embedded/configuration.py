@@ -4,17 +4,17 @@ They are written at the first start only; afterwards they belong to the operator
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from console.embedded.files import write_private
-from console.embedded.processes import Listener
 from console.embedded.state import State, fingerprint
 from tocsin.documents import check
-from tocsin.layers import from_file
-from tocsin.settings import Settings
+from tocsin.layers import from_file, from_flags, from_variables, overlaid
+from tocsin.settings import PREFIX, Settings
 
 DEMO = "demo"
 SMTP_USER = "tocsin"
@@ -103,18 +103,25 @@ def own_environment(state: State) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in decided}
 
 
-def read_listeners(configuration: Path) -> dict[str, Listener]:
-    """Read where our processes listen, which the operator may have changed.
+def own_settings(
+    configuration: Path, environment: Mapping[str, str], flags: Mapping[str, object]
+) -> Settings:
+    """Read the settings as our processes will.
+
+    Args:
+        configuration: Their `tocsin.yaml`, which the operator may have changed.
+        environment: Their variables.
+        flags: What they are told beside, by the name of the setting.
 
     Raises:
-        ConfigError: The file is no settings file.
+        ConfigError: With everything that is wrong in all of them.
     """
-    settings = check(Settings, from_file(configuration, Settings))
-    return {
-        "receiver": Listener(listen=settings.receiver.listen, tls_cert=settings.receiver.tls_cert),
-        "worker": Listener(listen=settings.worker.metrics_listen),
-        "api": Listener(listen=settings.api.listen, tls_cert=settings.api.tls_cert),
-    }
+    layers = (
+        from_file(configuration, Settings),
+        from_variables(environment, PREFIX, Settings),
+        from_flags(flags),
+    )
+    return check(Settings, overlaid(layers))
 
 
 def demo_tenant(state: State) -> dict[str, Any]:

@@ -5,11 +5,15 @@ from pathlib import Path
 import msgspec
 
 from console.embedded import lock
+from console.embedded.failure import StackFailed
 from console.embedded.files import write_private
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses and credentials of a running stack; the file is mode 0600.
+
+    What leads to a part that was left out is empty, and in maps absent. Tenant, tokens and
+    `configuration` belong to the data directory, and are always there.
 
     Attributes:
         receiver: Base URL where senders post.
@@ -27,7 +31,6 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
         vault: Base URL of OpenBao.
         vault_token: A token that may do everything there.
         inbox_http: Base URL where the demo tenant's webhooks go.
-        inbox_smtp: `HOST:PORT` where its mail goes.
         configuration: Path of `tocsin.yaml`.
         metrics: Process to URL of its Prometheus metrics.
         pid: Process id of the command.
@@ -49,11 +52,21 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     vault: str
     vault_token: str
     inbox_http: str
-    inbox_smtp: str
     configuration: str
     metrics: dict[str, str]
     pid: int
     pids: dict[str, int]
+
+    def require(self, *names: str) -> None:
+        """Make sure that these fields, or metrics, lead somewhere.
+
+        Raises:
+            StackFailed: A part was left out.
+        """
+        there = self.metrics | msgspec.structs.asdict(self)
+        absent = [name.partition("_")[0] for name in names if not there.get(name)]
+        if absent:
+            raise StackFailed(f"the running stack was started without {', '.join(absent)}")
 
 
 def path_in(directory: Path) -> Path:

@@ -9,6 +9,12 @@ from tocsin.settings import Settings
 SERVERS = ("postgres", "nats", "temporal", "vault")
 PROCESSES = ("inbox", "receiver", "worker", "api")
 PARTS = (*SERVERS, "migrate", *PROCESSES)
+# Without these a process runs, and does none or little of its work.
+NEEDS = {
+    "receiver": ("nats", "migrate"),
+    "worker": ("postgres", "nats", "temporal", "migrate"),
+    "api": ("postgres", "nats", "migrate"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +49,20 @@ class StackOptions:
                 file="--without", message=f"no such part: {unknown}", hint=", ".join(PARTS)
             )
             raise ConfigError((problem,))
+
+    def lacking(self, process: str) -> tuple[str, ...]:
+        """What a process of ours needs and has to do without."""
+        return tuple(part for part in NEEDS.get(process, ()) if part in self.without)
+
+    @property
+    def receiver_settings(self) -> dict[str, object]:
+        """What was asked of the receiver, by the name of the setting; None is not asked."""
+        return {
+            "receiver.listen": self.listen,
+            "receiver.tls_cert": self.tls_cert,
+            "receiver.tls_key": self.tls_key,
+            "receiver.insecure": self.insecure or None,
+        }
 
     @property
     def receiver_flags(self) -> tuple[str, ...]:

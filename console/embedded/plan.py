@@ -7,13 +7,14 @@ from pathlib import Path
 from console.embedded import configuration, state
 from console.embedded.endpoints import Endpoints
 from console.embedded.nats import Nats
-from console.embedded.options import SERVERS, StackOptions
+from console.embedded.options import PROCESSES, SERVERS, StackOptions
 from console.embedded.postgres import Postgres
 from console.embedded.processes import InboxListener, Listener, Processes
 from console.embedded.program import Program
 from console.embedded.state import State
 from console.embedded.temporal import Temporal
 from console.embedded.vault import Vault
+from console.processes.web import require_safe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,16 @@ class Plan:
         every = self.processes.programs()
         return [program for program in every if program.name not in self.options.without]
 
+    def gaps(self) -> list[str]:
+        """Say which process has to do without a part that it needs."""
+        present = [name for name in PROCESSES if name not in self.options.without]
+        lacking = {name: self.options.lacking(name) for name in present}
+        return [
+            f"{name} needs {' and '.join(parts)}, left out of this start"
+            for name, parts in lacking.items()
+            if parts
+        ]
+
     def addresses(self) -> dict[str, tuple[str, int]]:
         """Part to host and port, of all that will listen."""
         ports = self.state.ports
@@ -70,42 +81,46 @@ class Plan:
         return {name: place for name, place in taken.items() if name.split("_")[0] not in absent}
 
     def endpoints(self, pids: dict[str, int]) -> Endpoints:
-        """Describe the stack to its clients."""
-        ports, secrets, own = self.state.ports, self.state.secrets, self.processes
+        """Describe the stack to its clients; where a part is left out, nothing leads to it."""
+        secrets, own = self.state.secrets, self.processes
+        metrics = {
+            "receiver": f"{own.receiver.url}/metrics",
+            "worker": f"{own.worker.url}/metrics",
+            "api": f"{own.api.url}/metrics",
+            "temporal": self.temporal.metrics,
+        }
         return Endpoints(
-            receiver=own.receiver.url,
-            receiver_certificate=own.receiver.certificate,
-            hook=f"{own.receiver.url}/v1/hook/{secrets['capability']}",
-            api=own.api.url,
+            receiver=self._of("receiver", own.receiver.url),
+            receiver_certificate=self._of("receiver", own.receiver.certificate),
+            hook=self._of("receiver", f"{own.receiver.url}/v1/hook/{secrets['capability']}"),
+            api=self._of("api", own.api.url),
             tenant=configuration.DEMO,
             token=secrets["token"],
             operator_token=secrets["operator_token"],
-            postgres=self.postgres.dsn,
-            nats=self.nats.url,
-            nats_ingest=self.nats.publishers(),
-            temporal=self.temporal.address,
-            temporal_ui=self.temporal.ui,
-            vault=self.vault.address,
-            vault_token=self.vault.root_token,
-            inbox_http=f"http://127.0.0.1:{ports['inbox_http']}",
-            inbox_smtp=f"127.0.0.1:{ports['inbox_smtp']}",
+            postgres=self._of("postgres", self.postgres.dsn),
+            nats=self._of("nats", self.nats.url),
+            nats_ingest={} if "nats" in self.options.without else self.nats.publishers(),
+            temporal=self._of("temporal", self.temporal.address),
+            temporal_ui=self._of("temporal", self.temporal.ui),
+            vault=self._of("vault", self.vault.address),
+            vault_token=self._of("vault", self.vault.root_token),
+            inbox_http=self._of("inbox", own.inbox.url),
             configuration=str(own.configuration),
-            metrics={
-                "receiver": f"{own.receiver.url}/metrics",
-                "worker": f"{own.worker.url}/metrics",
-                "api": f"{own.api.url}/metrics",
-                "temporal": self.temporal.metrics,
-            },
+            metrics={name: url for name, url in metrics.items() if self._of(name, url)},
             pid=os.getpid(),
             pids=pids,
         )
+
+    def _of(self, part: str, place: str) -> str:
+        return "" if part in self.options.without else place
 
 
 def make_plan(options: StackOptions) -> Plan:
     """Read the data directory, write what it lacks, and lay out the parts.
 
     Raises:
-        ConfigError: The operator's `tocsin.yaml` cannot be read.
+        ConfigError: The operator's `tocsin.yaml` cannot be read, or a process of ours could not
+            listen as it is asked to.
     """
     folder = options.data_dir.resolve()
     kept = state.load(folder, configuration.tenant_names(folder))
@@ -129,24 +144,23 @@ def make_plan(options: StackOptions) -> Plan:
 
 def _own_processes(options: StackOptions, folder: Path, kept: State, dsn: str) -> Processes:
     file = configuration.write_missing(folder, kept, dsn)
-    listeners = configuration.read_listeners(file)
-    receiver = listeners["receiver"]
+    environment = configuration.own_environment(kept)
+    settings = configuration.own_settings(file, environment, options.receiver_settings)
+    receiver, api = settings.receiver, settings.api
+    require_safe(receiver.listen, receiver.tls_cert, receiver.tls_key, insecure=receiver.insecure)
+    require_safe(api.listen, api.tls_cert, api.tls_key)
     return Processes(
+        options=options,
         configuration=file,
         logs=folder / "log",
-        environment=configuration.own_environment(kept),
-        receiver=Listener(
-            listen=options.listen or receiver.listen,
-            tls_cert=options.tls_cert or receiver.tls_cert,
-        ),
-        worker=listeners["worker"],
-        api=listeners["api"],
+        environment=environment,
+        receiver=Listener(listen=receiver.listen, tls_cert=receiver.tls_cert),
+        worker=Listener(listen=settings.worker.metrics_listen),
+        api=Listener(listen=api.listen, tls_cert=api.tls_cert),
         inbox=InboxListener(
             http=kept.ports["inbox_http"],
             smtp=kept.ports["inbox_smtp"],
             username=configuration.SMTP_USER,
             password=folder / "secrets" / "smtp_password",
         ),
-        flags=options.receiver_flags,
-        missing=tuple(name for name in SERVERS if name in options.without),
     )

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from console.embedded.program import Program, answers
+from console.embedded.options import SERVERS, StackOptions
+from console.embedded.program import Probe, Program, always, answers
+from tocsin.fields import split_address
 
 # -P: a folder named `console` where the operator happens to stand is not ours.
 COMMAND = (sys.executable, "-P", "-m", "console.main")
-WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a lookup
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a lookup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +30,8 @@ class Listener:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port to listen on.
-
-        Raises:
-            ValueError: There is no port.
-        """
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        """Host and port to listen on."""
+        return split_address(self.listen)
 
     @property
     def url(self) -> str:
@@ -90,9 +87,14 @@ class InboxListener:
             *("--password", f"file:{self.password}"),
         )
 
+    @property
+    def url(self) -> str:
+        """Base URL of its HTTP endpoint."""
+        return f"http://127.0.0.1:{self.http}"
+
     async def answers(self) -> bool:
         """Probe it."""
-        return await answers(f"http://127.0.0.1:{self.http}/healthz")
+        return await answers(f"{self.url}/healthz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,7 @@ class Processes:
     """The processes of tocsin.
 
     Attributes:
+        options: What was asked of the stack.
         configuration: The `tocsin.yaml` that all of them read.
         logs: Folder of their logs.
         environment: Their environment variables.
@@ -107,10 +110,9 @@ class Processes:
         worker: Where the worker's metrics are.
         api: Where the operators' interface listens.
         inbox: Where the demo tenant's notifications go.
-        flags: Flags for `tocsin receive`.
-        missing: Servers that were left out, which `tocsin migrate` has to leave alone.
     """
 
+    options: StackOptions
     configuration: Path
     logs: Path
     environment: Mapping[str, str]
@@ -118,12 +120,11 @@ class Processes:
     worker: Listener
     api: Listener
     inbox: InboxListener
-    flags: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
 
     def migration(self) -> Program:
-        """Create or update schema, streams and namespace, and end."""
-        flags = ("--without", ",".join(self.missing)) if self.missing else ()
+        """Create or update schema, streams and namespace, of the servers that run, and end."""
+        missing = ",".join(name for name in SERVERS if name in self.options.without)
+        flags = ("--without", missing) if missing else ()
         return self._program("migrate", "migrate", *flags)
 
     def programs(self) -> tuple[Program, ...]:
@@ -135,8 +136,9 @@ class Processes:
                 grace=timedelta(seconds=3),
             ),
             replace(
-                self._program("receiver", "receive", *self.flags),
-                probe=lambda: self.receiver.answers("/readyz"),
+                self._program("receiver", "receive", *self.options.receiver_flags),
+                probe=lambda: self.receiver.answers("/healthz"),
+                able=self._able("receiver", self.receiver),
                 grace=timedelta(seconds=3),
             ),
             replace(
@@ -146,10 +148,15 @@ class Processes:
             ),
             replace(
                 self._program("api", "serve"),
-                probe=lambda: self.api.answers("/readyz"),
+                probe=lambda: self.api.answers("/healthz"),
+                able=self._able("api", self.api),
                 grace=timedelta(seconds=3),
             ),
         )
+
+    def _able(self, name: str, listener: Listener) -> Probe:
+        """Whether it can do its work, which nobody waits for where a part of that is left out."""
+        return always if self.options.lacking(name) else lambda: listener.answers("/readyz")
 
     def _program(self, name: str, verb: str, *flags: str) -> Program:
         config = () if verb == "inbox" else ("--config", str(self.configuration))

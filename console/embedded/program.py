@@ -13,9 +13,16 @@ HTTP_OK = 200
 POLL_INTERVAL = timedelta(milliseconds=50)
 PROBE_TIMEOUT = timedelta(seconds=2)
 
+Probe = Callable[[], Awaitable[bool]]
+
 
 async def nothing() -> None:
     """Do nothing: most programs need neither preparation nor initialisation."""
+
+
+async def always() -> bool:
+    """Able as soon as it serves: most programs need no other."""
+    return True
 
 
 async def exited() -> bool:
@@ -31,7 +38,9 @@ class Program:
         name: As in `--without`, `endpoints.json` and every report.
         argv: Program and arguments.
         log: File that takes its output.
-        probe: True once it serves.
+        probe: True once it serves. It says nothing of other programs, whose absence must not end
+            this one.
+        able: True once it can do all of its work; waited for at its first start.
         before: Runs before each start: configuration, first-run initialisation.
         after: Runs after each start once it serves, before it counts as ready.
         environment: Its environment variables; None for ours.
@@ -45,7 +54,8 @@ class Program:
     name: str
     argv: tuple[str, ...]
     log: Path
-    probe: Callable[[], Awaitable[bool]] = exited
+    probe: Probe = exited
+    able: Probe = always
     before: Callable[[], Awaitable[None]] = nothing
     after: Callable[[], Awaitable[None]] = nothing
     environment: Mapping[str, str] | None = None
@@ -56,7 +66,7 @@ class Program:
     tries: int = 1
 
 
-async def poll(condition: Callable[[], Awaitable[bool]]) -> None:
+async def poll(condition: Probe) -> None:
     """Wait until a condition outside of this process holds."""
     while not await condition():  # noqa: ASYNC110 - other processes set no event
         await asyncio.sleep(POLL_INTERVAL.total_seconds())

@@ -25,6 +25,9 @@ DRAIN = (("receiver",), ("worker", "api"), ("inbox", *SERVERS))
 class Stack:
     """All parts together, as an asynchronous context manager that gives the endpoints.
 
+    `start`, `stop`, `kill` and `pid` of a single part are the seam by which tests try faults; the
+    command itself never takes a part away.
+
     Args:
         options: What is asked of this start.
         report: Takes lines of progress, and of children that die and come back.
@@ -54,6 +57,8 @@ class Stack:
             endpoints.path_in(folder).unlink(missing_ok=True)
             plan = make_plan(self._options)
             lock.require_free(plan.addresses(), folder)
+            for gap in plan.gaps():
+                self._report(gap)
             opening.push_async_callback(self._drain)
             await self._start(plan.servers())
             for program in plan.migrations():

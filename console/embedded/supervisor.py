@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from console.embedded.failure import StackFailed
-from console.embedded.program import Program, poll
+from console.embedded.program import Probe, Program, always, poll
 from console.embedded.spawn import Running, spawn
 
 READY_WITHIN = timedelta(seconds=60)
@@ -51,7 +51,7 @@ class Child:
         return running.process.pid if running is not None and running.is_alive else None
 
     async def start(self) -> None:
-        """Start it, wait until it serves, and keep it running from then on.
+        """Start it, wait until it is able to work, and keep it running from then on.
 
         Raises:
             StackFailed: It died, or was not ready within a minute.
@@ -77,12 +77,12 @@ class Child:
     async def _launch_first(self) -> Running:
         for _ in range(self.program.tries - 1):
             try:
-                return await self._launch("ready")
+                return await self._launch("ready", able=self.program.able)
             except StackFailed as failure:
                 self._report(str(failure))
-        return await self._launch("ready")
+        return await self._launch("ready", able=self.program.able)
 
-    async def _launch(self, news: str) -> Running:
+    async def _launch(self, news: str, *, able: Probe = always) -> Running:
         began = time.monotonic()
         try:
             await self.program.before()
@@ -90,7 +90,7 @@ class Child:
         except OSError as error:
             raise StackFailed(f"{self.program.name} cannot be started: {error}") from error
         try:
-            await self._await_ready(running)
+            await self._await_ready(running, able)
         except BaseException:
             await running.end()
             raise
@@ -99,8 +99,8 @@ class Child:
         self._changed()
         return running
 
-    async def _await_ready(self, running: Running) -> None:
-        ready = asyncio.create_task(self._become_ready())
+    async def _await_ready(self, running: Running, able: Probe) -> None:
+        ready = asyncio.create_task(self._become_ready(able))
         death = asyncio.create_task(running.process.wait())
         try:
             await asyncio.wait(
@@ -119,9 +119,10 @@ class Child:
             death.cancel()
             await asyncio.wait({ready, death})
 
-    async def _become_ready(self) -> None:
+    async def _become_ready(self, able: Probe) -> None:
         await poll(self.program.probe)
         await self.program.after()
+        await poll(able)
 
     async def _keep(self, running: Running) -> None:
         """Restart it whenever it dies, until it has died five times in a minute."""

@@ -4,7 +4,10 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -19,23 +22,27 @@ import pytest_asyncio
 
 from console.embedded import endpoints
 from console.embedded.endpoints import Endpoints
+from console.embedded.options import PARTS
+from console.embedded.state import choose_ports
+from tests.certificates import make_certificate
 from tests.command import Ran, tocsin
 from tests.realdata import real
 from tests.road import wazuh_alert
 from tests.stack import eventually
 
 READY_WITHIN = timedelta(seconds=30)
+COUNTS = ("received", "stored", "started", "finished", "dead")
 
 
 class Up:
     """One run of `tocsin up`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
         self.folder = folder
         self.output = folder.with_suffix(".out")
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "console.main", "up", f"--data-dir={folder}"],
+                [sys.executable, "-P", "-m", "console.main", "up", f"--data-dir={folder}", *flags],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={name: value for name, value in os.environ.items() if "TOCSIN" not in name},
@@ -63,9 +70,9 @@ class Up:
 
 
 @contextmanager
-def running_up(folder: Path) -> Iterator[Up]:
+def running_up(folder: Path, *flags: str) -> Iterator[Up]:
     """`tocsin up` for the time of the block; it must end by itself after SIGTERM."""
-    up = Up(folder)
+    up = Up(folder, *flags)
     try:
         yield up
     finally:
@@ -85,15 +92,21 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
 async def test_real_alerts_all_arrive_once(up: Up) -> None:
     """The 865 real alerts end as 865 stored, started and finished; sent again they add none."""
     alerts = real("copyleft", "ait-aecid-wazuh-alerts", "ossec_spiral.json")
+    before, known = await up.balance(), await listed(up)
     for already in (0, 865):
         sent = await up.command("send", str(alerts), "--json")
         assert sent.code == 0, sent
         assert json.loads(sent.output)["duplicates"] == already
-        books = await up.balance()
-        counts = [books[name] for name in ("received", "stored", "started", "finished", "dead")]
+        after = await up.balance()
+        counts = [after[name] - before[name] for name in COUNTS]
         assert counts == [865, 865, 865, 865, 0]
-    listed = await up.command("alert", "list", "--json", "--limit=0")
-    assert len({row["id"] for row in listed.lines}) == 865
+    assert len(await listed(up) - known) == 865
+
+
+async def listed(up: Up) -> set[str]:
+    """The ids of all alerts."""
+    ran = await up.command("alert", "list", "--json", "--limit=0")
+    return {row["id"] for row in ran.lines}
 
 
 async def test_up_says_when_the_first_alert_of_a_source_arrives(up: Up, tmp_path: Path) -> None:
@@ -171,6 +184,91 @@ async def test_second_start_finds_what_the_first_one_left(tmp_path: Path) -> Non
         repeated = await second.command("send", str(file))
         assert repeated.output.startswith("0 accepted, 1 duplicates")
         assert (await second.balance())["received"] == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "hint"),
+    [
+        (("--listen=nonsense",), "must be ADDRESS:PORT"),
+        (("--listen=127.0.0.1:0",), "must be ADDRESS:PORT"),
+        (("--listen=0.0.0.0:18080",), "--insecure"),
+        (("--tls-cert=cert.pem",), "tls_key"),
+        (("--tls-cert=no.pem", "--tls-key=no.pem"), "the certificate cannot be used"),
+        (("--without=wroker",), "no such part: wroker (postgres, nats, temporal, vault, migrate"),
+    ],
+)
+async def test_wrong_flags_are_refused_before_anything_starts(
+    tmp_path: Path, flags: tuple[str, ...], hint: str
+) -> None:
+    """A flag that cannot work ends `up` with exit code 2 and a hint, and no part was started."""
+    ran = await tocsin("up", f"--data-dir={tmp_path / 'data'}", *flags)
+    assert ran.code == 2, ran
+    assert hint in ran.errors
+    assert "Traceback" not in ran.errors
+    assert not (tmp_path / "data" / "log").exists()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+async def test_parts_are_left_out_and_others_are_let_in(tmp_path: Path) -> None:
+    """What is left out does not run; the receiver takes alerts by TLS, and the block names us."""
+    names = f"IP:127.0.0.1,DNS:{socket.gethostname()}"
+    cert, key = await asyncio.to_thread(make_certificate, tmp_path, names)
+    port = choose_ports(["receiver"])["receiver"]
+    flags = (
+        *("--without=worker,temporal", "--without", "vault, inbox"),
+        *(f"--listen=0.0.0.0:{port}", f"--tls-cert={cert}", f"--tls-key={key}"),
+    )
+    with running_up(tmp_path / "data", *flags) as up:
+        found = await asyncio.to_thread(lambda: up.endpoints)
+        assert set(found.pids) == {"postgres", "nats", "receiver", "api"}
+        trust = ssl.create_default_context(cafile=cert)
+        async with httpx.AsyncClient(verify=trust, trust_env=False) as web:
+            answer = await web.get(f"https://127.0.0.1:{port}/readyz")
+        assert answer.status_code == httpx.codes.OK
+        capability = found.hook.rpartition("/")[2]
+        hook = f"https://{socket.gethostname()}:{port}/v1/hook/{capability}"
+        await asyncio.to_thread(
+            eventually,
+            lambda: f"<hook_url>{hook}</hook_url>" in up.output.read_text(),
+            "it says so",
+        )
+
+
+async def test_insecure_lets_others_in_without_tls(tmp_path: Path) -> None:
+    """Told `--insecure`, the receiver speaks plain HTTP on every address."""
+    port = choose_ports(["receiver"])["receiver"]
+    without = ",".join(set(PARTS) - {"nats", "migrate", "receiver"})
+    flags = (f"--without={without}", f"--listen=0.0.0.0:{port}", "--insecure")
+    with running_up(tmp_path / "data", *flags) as up:
+        found = await asyncio.to_thread(lambda: up.endpoints)
+        assert found.receiver == f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(trust_env=False) as web:
+            assert (await web.get(f"{found.receiver}/readyz")).status_code == httpx.codes.OK
+
+
+async def test_first_alert_is_told_without_the_interface(tmp_path: Path) -> None:
+    """Without the operators' interface `up` still says when the first alert of a source arrives."""
+    file = tmp_path / "alert.json"
+    file.write_bytes(msgspec.json.encode({"id": "g-1", "title": "a door opened"}))
+    with running_up(tmp_path / "data", "--without=api,vault,inbox") as up:
+        await asyncio.to_thread(lambda: up.endpoints)
+        assert (await up.command("send", str(file), "--source=generic")).code == 0
+
+        def told() -> bool:
+            return "first alert of source generic (demo): a door" in up.output.read_text()
+
+        await asyncio.to_thread(eventually, told, "it is told")
+
+
+async def test_commands_say_which_part_was_left_out(tmp_path: Path) -> None:
+    """A command that needs a part which was left out says so, and exits 1."""
+    without = ",".join(set(PARTS) - {"nats"})
+    with running_up(tmp_path / "data", f"--without={without}") as up:
+        await asyncio.to_thread(lambda: up.endpoints)
+        for command in (("balance",), ("send", os.devnull), ("demo",)):
+            ran = await up.command(*command)
+            assert ran.code == 1
+            assert "was started without" in ran.errors
 
 
 async def test_demo_delivers_everything_and_ends(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
 
 import httpx
 import nats
@@ -70,6 +72,14 @@ async def test_jetstream_syncs_every_message(servers: RunningStack) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"http://127.0.0.1:{ports['nats_http']}/jsz")
     assert answer.json()["config"]["sync_always"] is True
+
+
+def test_temporal_syncs_every_commit(servers: RunningStack) -> None:
+    """The Temporal that runs was told to have each commit on disk before it says yes."""
+    pid = servers.pid("temporal")
+    told = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    pragmas = {value for flag, value in pairwise(told) if flag == "--sqlite-pragma"}
+    assert "synchronous=FULL" in pragmas
 
 
 def test_temporal_writes_ahead(servers: RunningStack) -> None:

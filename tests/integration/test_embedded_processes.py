@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from console.embedded.failure import StackFailed
 from console.embedded.options import PARTS, StackOptions
 from console.embedded.state import choose_ports
 from tests.certificates import make_certificate
-from tests.stack import running_command, running_stack
+from tests.stack import eventually, running_command, running_stack
+from tocsin.errors import ConfigError
 
 TEN_SECONDS = timedelta(seconds=10)
 EDGE = frozenset({"nats", "migrate", "receiver"})
@@ -74,5 +74,69 @@ def test_receiver_refuses_to_be_plain_to_others(tmp_path: Path) -> None:
         without=frozenset(PARTS) - EDGE,
         listen=f"0.0.0.0:{choose_ports(['receiver'])['receiver']}",
     )
-    with pytest.raises(StackFailed, match=r"(?s)receiver died.*--insecure"), running_stack(options):
+    with pytest.raises(ConfigError, match="--insecure"), running_stack(options):
         pytest.fail("it started")
+
+
+def test_variables_reach_receiver_and_probe_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the operator's shell says of the receiver holds for it and is checked like a flag."""
+    monkeypatch.setenv("TOCSIN_RECEIVER_TLS_CERT", "cert.pem")
+    options = StackOptions(data_dir=tmp_path, without=frozenset(PARTS) - EDGE)
+    with pytest.raises(ConfigError, match="tls_key"), running_stack(options):
+        pytest.fail("it started")
+
+
+@pytest.mark.parametrize(
+    ("only", "gaps"),
+    [
+        (
+            {"migrate", "receiver", "api"},
+            {
+                "receiver needs nats, left out of this start",
+                "api needs postgres and nats, left out of this start",
+            },
+        ),
+        ({"nats", "receiver"}, {"receiver needs migrate, left out of this start"}),
+    ],
+)
+def test_process_runs_without_what_was_left_out(
+    tmp_path: Path, only: set[str], gaps: set[str]
+) -> None:
+    """A process whose server or migration is left out starts, says so, and answers 503."""
+    options = StackOptions(data_dir=tmp_path, without=frozenset(PARTS) - only)
+    with running_stack(options) as running:
+        assert gaps <= set(running.lines)
+        ready = httpx.get(f"{running.endpoints.receiver}/readyz", trust_env=False)
+        assert ready.status_code == httpx.codes.SERVICE_UNAVAILABLE
+
+
+def test_receiver_that_dies_while_nats_is_away_comes_back(tmp_path: Path) -> None:
+    """A restarted process is not ended for what another one is missing; it works again later."""
+    options = StackOptions(data_dir=tmp_path, without=frozenset(PARTS) - EDGE)
+    with running_stack(options) as running:
+        url = f"{running.endpoints.receiver}/readyz"
+
+        def status() -> int:
+            return httpx.get(url, trust_env=False).status_code
+
+        assert status() == httpx.codes.OK
+        running.stop("nats")
+        running.restart("receiver")
+        assert status() == httpx.codes.SERVICE_UNAVAILABLE
+        running.start("nats")
+        eventually(lambda: status() == httpx.codes.OK, "it is ready again")
+
+
+def test_endpoints_lead_to_nothing_that_was_left_out(tmp_path: Path) -> None:
+    """Addresses of parts that do not run are empty, in maps absent; tokens are always there."""
+    with running_command(tmp_path, only={"nats"}) as running:
+        found = running.endpoints
+    left_out = ("receiver", "hook", "api", "postgres", "temporal", "temporal_ui", "vault")
+    more = ("receiver_certificate", "vault_token", "inbox_http")
+    assert {getattr(found, name) for name in (*left_out, *more)} == {""}
+    assert found.metrics == {}
+    assert set(found.pids) == {"nats"}
+    assert set(found.nats_ingest) == {"demo"}
+    assert all((found.nats, found.tenant, found.token, found.operator_token, found.configuration))
