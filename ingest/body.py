@@ -8,22 +8,20 @@ search ends after `_TRIES` bad objects.
 
 import json
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
-from tocsin.errors import NotJson, TooLarge
+from tocsin.errors import BadInput, NotAnAlert, NotJson, TooLarge
 
 MAX_DEPTH = 100
 """Deepest nesting of arrays and objects taken."""
 
 _BOM = b"\xef\xbb\xbf"
-_CHUNK = 4096
-_GZIP = 16 + zlib.MAX_WBITS
 _SPACE = b" \t\r\n"
 _SEPARATORS = _SPACE + b",[]\x1e" + _BOM
+_AROUND_LINE = _SPACE + b",\x1e"
 _OPENERS = b"{["
 _EXACT_INTEGERS = 2**53
 _LONGEST_INTEGER = 4300
@@ -45,46 +43,14 @@ class Piece(msgspec.Struct, frozen=True):
     Attributes:
         raw: The exact bytes of it in the (gunzipped) body.
         document: The decoded value.
-        fault: Why it is not JSON; then `document` is None.
+        fault: Why nothing can be read in it; then `document` is None.
+        is_json: False when the fault is that it is no JSON.
     """
 
     raw: bytes
     document: Any = None
     fault: str = ""
-
-
-def gunzip(body: bytes, limit: int) -> bytes:
-    """Unpack a gzip body (RFC 1952, several members allowed) without ever holding more than asked.
-
-    Args:
-        body: What the sender posted.
-        limit: Most bytes it may unpack to.
-
-    Returns:
-        The unpacked bytes.
-
-    Raises:
-        TooLarge: It unpacks to more than `limit` bytes.
-        NotJson: It is no gzip, or it is cut.
-    """
-    unpacked = bytearray()
-    at = 0
-    while True:
-        member = zlib.decompressobj(wbits=_GZIP)
-        while not member.eof:
-            # What a member leaves over is copied; in small chunks, many members stay cheap.
-            chunk = body[at : at + _CHUNK]
-            if not chunk:
-                raise NotJson("The gzip body is cut")
-            try:
-                unpacked += member.decompress(chunk, limit + 1 - len(unpacked))
-            except zlib.error as error:
-                raise NotJson(f"The body is not gzip: {error}") from error
-            if len(unpacked) > limit:
-                raise TooLarge(f"The body unpacks to more than {limit} bytes")
-            at += len(chunk) - len(member.unused_data)
-        if body[at : at + 1] in {b"", b"\0"} and not body[at:].strip(b"\0"):
-            return bytes(unpacked)
+    is_json: bool = True
 
 
 def decode(raw: bytes) -> Any:  # noqa: ANN401 - JSON
@@ -95,7 +61,8 @@ def decode(raw: bytes) -> Any:  # noqa: ANN401 - JSON
     Python integer holds is its own text.
 
     Raises:
-        NotJson: It is not one JSON value, or it nests deeper than `MAX_DEPTH`.
+        NotJson: It is not one JSON value.
+        NotAnAlert: It nests deeper than `MAX_DEPTH`.
     """
     try:
         return _exact(raw)
@@ -132,32 +99,51 @@ def _whole(body: bytes) -> Iterator[Piece] | None:
             elements = msgspec.json.decode(body, type=list[msgspec.Raw])
             return (_piece(bytes(element)) for element in elements)
         return iter((Piece(raw=body, document=_exact(body)),))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotJson):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadInput):
         return None
 
 
 def _parts(body: bytes) -> Iterator[Piece]:
-    """The objects in a body that as a whole is no JSON, and what stands between them."""
+    """The values in a body that as a whole is no JSON, and what stands between them."""
     at = 0
-    for start, end, document in _Scan(body).objects():
+    for start, piece in _Scan(body).objects():
         yield from _between(body[at:start])
-        yield Piece(raw=body[start:end], document=document)
-        at = end
+        yield piece
+        at = start + len(piece.raw)
     if at:
         yield from _between(body[at:])
     else:
-        yield Piece(raw=body, fault="There is no JSON in it" if body else "It is empty")
+        fault = "There is no JSON in it" if body else "It is empty"
+        yield from _values(body) or [Piece(raw=body, fault=fault, is_json=False)]
 
 
-def _between(stretch: bytes) -> Iterator[Piece]:
-    if stretch.strip(_SEPARATORS):
-        yield Piece(raw=stretch.strip(_SPACE), fault="It is no JSON, or it is cut")
+def _between(stretch: bytes) -> Iterable[Piece]:
+    if not stretch.strip(_SEPARATORS):
+        return ()
+    bad = Piece(raw=stretch.strip(_SPACE), fault="It is no JSON, or it is cut", is_json=False)
+    return _values(stretch) or [bad]
+
+
+def _values(stretch: bytes) -> Iterable[Piece]:
+    """The value that a stretch without objects is, or those in its lines; else nothing.
+
+    One line that is no JSON makes none of them a value: they may be the inside of something cut.
+    """
+    whole = _piece(stretch.strip(_SPACE))
+    if whole.is_json:
+        return [whole]
+    lines = [line for each in stretch.split(b"\n") if (line := each.strip(_AROUND_LINE))]
+    if not lines[1:] or not all(_piece(line).is_json for line in lines[:_TRIES]):
+        return []
+    return (_piece(line) for line in lines)
 
 
 def _piece(raw: bytes) -> Piece:
     try:
         return Piece(raw=raw, document=decode(raw))
     except NotJson as error:
+        return Piece(raw=raw, fault=str(error), is_json=False)
+    except NotAnAlert as error:
         return Piece(raw=raw, fault=str(error))
 
 
@@ -175,20 +161,18 @@ class _Scan:
         self._effort = _EFFORT * len(body)
         self._line_end = 0
 
-    def objects(self) -> Iterator[tuple[int, int, Any]]:
-        """Yield where each object starts and ends, and the object."""
+    def objects(self) -> Iterator[tuple[int, Piece]]:
+        """Yield where each object starts, and the object."""
         start = self._body.find(b"{")
         while start >= 0 and self._tries:
             end = start
             for end in self._ends(start):
-                try:
-                    document = decode(self._body[start:end])
-                except NotJson:
-                    self._effort -= end - start
-                    continue
-                yield start, end, document
-                start = self._body.find(b"{", end)
-                break
+                piece = _piece(self._body[start:end])
+                if piece.is_json:
+                    yield start, piece
+                    start = self._body.find(b"{", end)
+                    break
+                self._effort -= end - start
             else:
                 self._tries -= 1
                 start = self._resume(start, end)
@@ -252,7 +236,7 @@ def _exact(raw: bytes) -> Any:  # noqa: ANN401 - JSON
     try:
         document = _DECODER.decode(raw)
     except RecursionError:
-        raise _too_deep() from None
+        raise _bottomless(raw) from None
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
         raise _too_deep()
     return document
@@ -270,7 +254,7 @@ def _repaired(raw: bytes) -> bytes:
         )
         text = json.dumps(loose, ensure_ascii=False)
     except RecursionError:
-        raise _too_deep() from None
+        raise _bottomless(raw) from None
     except ValueError as error:
         raise NotJson(f"It is not JSON: {error}") from error
     return _SURROGATES.sub("\ufffd", text).encode()
@@ -287,5 +271,11 @@ def _depth(document: Any) -> int:  # noqa: ANN401 - JSON
     return depth
 
 
-def _too_deep() -> NotJson:
-    return NotJson(f"It nests deeper than {MAX_DEPTH} levels")
+def _bottomless(raw: bytes) -> BadInput:
+    """What is wrong with bytes that nest too deep to be decoded at all."""
+    raw = raw.strip(_SPACE)
+    return _too_deep() if closing(raw, 0) == len(raw) else NotJson("It is not JSON: it is cut")
+
+
+def _too_deep() -> NotAnAlert:
+    return NotAnAlert(f"It nests deeper than {MAX_DEPTH} levels")

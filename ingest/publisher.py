@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from ingest.auth import Sender
-from ingest.body import Piece, gunzip, split
+from ingest.body import Piece, split
+from ingest.encoding import unpack
 from ingest.envelope import headers
 from ingest.letters import Kind, Letter, Stage
 from ingest.room import Room
@@ -23,8 +24,6 @@ from tocsin.settings import ReceiverSettings
 from tocsin.telemetry import EVENTS
 from tocsin.tenants import TenantConfig
 
-# What a gzip stream starts with (RFC 1952); some senders compress without saying so.
-_GZIP: Final = b"\x1f\x8b"
 # On a slow disk JetStream takes a few hundred messages within the time we wait for one.
 _AT_ONCE: Final = 128
 
@@ -94,15 +93,15 @@ class Publisher:
             raise NotJson("The body is empty.")
         try:
             pieces = split(
-                _unpacked(body, encoding, sender.source.max_body),
+                unpack(body, encoding, sender.source.max_body),
                 max_events=self._settings.max_events,
             )
         except NotJson as error:
-            pieces = [Piece(raw=body, fault=str(error))]
+            pieces = [Piece(raw=body, fault=str(error), is_json=False)]
         kept = await self._publish(sender, pieces, received_at)
         quarantined = sum(each.id is None for each in kept)
         self._count(sender, kept, quarantined)
-        if pieces and all(piece.fault for piece in pieces):
+        if pieces and not any(piece.is_json for piece in pieces):
             raise NotJson(f"{pieces[0].fault}. The bytes are kept in quarantine.")
         duplicates = sum(each.duplicate for each in kept)
         return Outcome(
@@ -175,19 +174,3 @@ async def _all(work: Iterable[Coroutine[Any, Any, _Kept]]) -> list[_Kept]:
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if isinstance(result, _Kept)]
-
-
-def _unpacked(body: bytes, encoding: str, limit: int) -> bytes:
-    """Undo the content encoding.
-
-    Raises:
-        NotJson: It is no gzip, or another encoding.
-        TooLarge: It unpacks to more than the limit.
-    """
-    if len(body) > limit:
-        raise TooLarge(f"The body is over this source's limit of {limit} bytes.")
-    if encoding in {"gzip", "x-gzip"} or (not encoding and body.startswith(_GZIP)):
-        return gunzip(body, limit)
-    if encoding in {"", "identity"}:
-        return body
-    raise NotJson(f"Content-Encoding {encoding!r} is not supported; send gzip or none")

@@ -9,10 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.body import MAX_DEPTH, decode, gunzip, split
-from tocsin.errors import NotJson, TooLarge
+from ingest.body import MAX_DEPTH, decode, split
+from ingest.encoding import gunzip
+from tocsin.errors import NotAnAlert, NotJson, TooLarge
 
 BAD = "<bad>"
+FRAMINGS = {
+    "alone": b"%s",
+    "white space": b" %s\r\n",
+    "array of one": b"[%s]",
+    "array": b'[{"x":1}, %s]',
+    "NDJSON": b'{"x":1}\n%s\n{"y":2}',
+    "concatenated": b'{"x":1}%s{"y":2}',
+    "concatenated in front": b'%s{"y":2}',
+    "trailing comma": b'[%s,{"y":2},]',
+}
 MIB = 1024 * 1024
 
 
@@ -55,6 +66,13 @@ def found(body: bytes) -> list[object]:
         pytest.param(b"", [BAD], id="nothing"),
         pytest.param(b"\xff\xfe\x00{", [BAD], id="binary"),
         pytest.param(b"[[[[", [BAD], id="only brackets"),
+        pytest.param(b"1\n2", [1, 2], id="NDJSON of numbers"),
+        pytest.param(b'"a"\r\nnull\r\n[1]\r\n', ["a", None, [1]], id="NDJSON of anything"),
+        pytest.param(b'1\n{"a":1}\n"x"\ntrue\n', [1, {"a": 1}, "x", True], id="mixed NDJSON"),
+        pytest.param(b'\x1e1\n\x1e"\xff"\n', [1, "\ufffd"], id="RFC 7464 of scalars"),
+        pytest.param(b"1\noops\n2", [BAD], id="scalars around a bad line"),
+        pytest.param(b'{"a":[\n"x",\n"y"\n', [BAD], id="the inside of a cut array"),
+        pytest.param(b",]", [BAD], id="only separators"),
     ],
 )
 def test_bodies_come_apart(body: bytes, expected: list[object]) -> None:
@@ -127,9 +145,35 @@ def test_deep_nesting_is_a_fault(unit: tuple[bytes, bytes], depth: int) -> None:
     """A depth bomb of any size is refused, and never ends in a RecursionError."""
     opening, closing = unit
     bomb = opening * depth + b"1" + closing * depth
-    with pytest.raises(NotJson):
+    with pytest.raises(NotAnAlert, match="nests deeper than 100 levels"):
         decode(bomb)
     assert found(b'{"a":1}\n{"x":' + bomb + b'}\n{"b":2}') == [{"a": 1}, BAD, {"b": 2}]
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 2, 900, 5_000, 100_000])
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_deep_nesting_is_json_in_every_framing(framing: str, depth: int) -> None:
+    """One object that nests too deep is one piece, however it is framed, with the true reason."""
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    good = [piece.document for piece in split(FRAMINGS[framing] % b"{}", max_events=3)]
+    pieces = split(FRAMINGS[framing] % deep, max_events=3)
+    (bad,) = (piece for piece in pieces if piece.fault)
+    assert (bad.raw, bad.fault) == (deep, "It nests deeper than 100 levels")
+    assert all(piece.is_json for piece in pieces)
+    assert [piece.document for piece in pieces if not piece.fault] == [d for d in good if d]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"a":' * 5_000 + b"}" * 4_999, id="an object, cut"),
+        pytest.param(b"[" * 5_000 + b"]" * 4_999, id="an array, cut"),
+        pytest.param(b'{"a":' + b"[" * 150 + b"oops" + b"]" * 150 + b"}", id="a word in it"),
+    ],
+)
+def test_deep_nesting_that_is_no_json_is_said_to_be_none(body: bytes) -> None:
+    """What nests deep and never closes, or holds something else, is no JSON."""
+    assert [piece.is_json for piece in split(body, max_events=3)] == [False]
 
 
 def test_as_deep_as_allowed_is_fine() -> None:

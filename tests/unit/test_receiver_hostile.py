@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.edge import CAPABILITY, MAX_BODY, MemoryBus, bearer, receiver, sender
+from tocsin import bus as names
 
 ANSWERS = {202, 400, 413}
 ALERT = b'{"rule":{"id":"5716","level":3},"id":"1795187045.1","full_log":"x"}'
@@ -98,6 +99,30 @@ async def test_what_is_no_json_is_kept_as_it_came(name: str) -> None:
             answer = await client.post("/v1/alerts/wazuh", content=CORPUS[name], headers=bearer())
             assert answer.status_code == 400
     assert [raw for _, raw, _ in bus.kept] == [CORPUS[name]]
+
+
+DEEP = b'{"a":' * 102 + b"1" + b"}" * 102
+
+
+@pytest.mark.parametrize("framing", [b"%s", b"[%s]", b"%s\n", b"[%s]\n[]", b'%s{"cut":', b"x\n%s"])
+async def test_nesting_too_deep_is_quarantined_in_every_framing(framing: bytes) -> None:
+    """An object that nests too deep is JSON: a 202 that counts it, and its letter says why."""
+    bus = MemoryBus()
+    async with sender(receiver(bus)) as client:
+        answer = await client.post("/v1/alerts/wazuh", content=framing % DEEP, headers=bearer())
+    assert answer.status_code == 202
+    reasons = {raw: headers[names.REASON] for _, raw, headers in bus.kept}
+    assert reasons[DEEP] == "It nests deeper than 100 levels"
+    assert answer.json()["quarantined"] == len(bus.kept)
+
+
+async def test_lines_of_scalars_are_quarantined() -> None:
+    """NDJSON without an object is JSON that is no alert: each line is kept, with a 202."""
+    bus = MemoryBus()
+    async with sender(receiver(bus)) as client:
+        answer = await client.post("/v1/alerts/wazuh", content=b"1\n2", headers=bearer())
+    assert answer.json() == {"accepted": 0, "duplicates": 0, "quarantined": 2, "ids": [None, None]}
+    assert [raw for _, raw, _ in bus.kept] == [b"1", b"2"]
 
 
 @given(body=st.binary(max_size=200))
