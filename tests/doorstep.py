@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from console.embedded.state import choose_ports
 from console.processes.web import Web
 from tests.edge import CAPABILITY, MemoryBus, receiver
@@ -14,6 +16,8 @@ from tests.road import eventually
 ALERT = b'{"rule":{"id":"5716","level":3},"id":"1795187045.1"}'
 HOOK = f"/v1/hook/{CAPABILITY}".encode()
 CLOSE = b"Connection: close"
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+"""A head that wants a path."""
 
 
 class Server:
@@ -40,12 +44,15 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(bus: MemoryBus | None = None, **options: Any) -> AsyncIterator[Server]:
-    """A receiver for the time of the block."""
+async def serving(
+    bus: MemoryBus | None = None, app: ASGIApp | None = None, **options: Any
+) -> AsyncIterator[Server]:
+    """A receiver, or another application, for the time of the block."""
     bus = bus or MemoryBus()
     port = choose_ports(["web"])["web"]
     timeout = options.pop("body_timeout", timedelta(seconds=5))
-    web = Web(receiver(bus, body_timeout=timeout), listen=f"127.0.0.1:{port}", **options)
+    app = app or receiver(bus, body_timeout=timeout)
+    web = Web(app, listen=f"127.0.0.1:{port}", **options)
     stop = asyncio.Event()
     running = asyncio.create_task(web.run(stop))
     server = Server(bus, port)

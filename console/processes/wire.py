@@ -9,75 +9,88 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ingest.problems import problem
 
 _HEAD_BYTES: Final = 64 * 1024
+_BIT_BYTES: Final = 4096
+# What a header costs beyond its bytes, as HTTP/2 reckons it (RFC 9113, section 6.5.2).
+_HEADER_COST: Final = 32
 _HEAD_SECONDS: Final = 10.0
 
 
 class Wire(HttpToolsProtocol):
-    """Uvicorn's protocol, which by itself waits for ever for a head, however long it grows.
+    """Uvicorn's protocol, which by itself waits for ever and keeps whatever comes.
+
+    Bounded is all that the parser may hold on to: what arrived since a message began or a piece of
+    its body was handed on. That is a head, but trailers and chunk extensions, too.
 
     Attributes:
         head_timeout: Seconds for request line and headers, counted from the connection or from the
-            first byte of the next request; also for the rest of a body that was refused.
+            first byte of the next request; also for what follows an answer and is no request, such
+            as the rest of a body that was refused.
     """
 
     head_timeout: float = _HEAD_SECONDS
-    _head = 0
+    _held = 0
     _in_head = False
-    _in_body = False
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(transport)
-        self._await_head()
+        self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
-        self._end_head()
+        self._stop_clock()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._await_head()
+        self._in_head, self._held = True, 0
+        self._start_clock()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; drop a trailer, as RFC 9110, section 6.5.1, allows."""
+        self._held += _HEADER_COST
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """A head is complete."""
-        self._end_head()
-        self._in_body = True
         super().on_headers_complete()
+        self._in_head, self._held = False, 0
+        self._stop_clock()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on a piece of a body."""
+        self._held = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A body is complete."""
-        self._in_body = False
-        self._stop_clock()
+        self._held = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Let a refused body run out, but not for ever."""
+        """Once everything is answered, wait for the next head, but not for ever."""
         super().on_response_complete()
-        if self._in_body:
+        if self.cycle.response_complete:
             self._start_clock()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, but no head without end."""
-        super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            self._head += len(data)
-            if self._head > _HEAD_BYTES:
+        """Take bytes, but nothing without end; bit by bit, since only between bits is it known."""
+        for start in range(0, len(data), _BIT_BYTES):
+            bit = data[start : start + _BIT_BYTES]
+            self._held += len(bit)
+            super().data_received(bit)
+            if self.transport.is_closing():
+                return
+            if self._held > _HEAD_BYTES:
                 self._refuse(problem("too-large", 431, "The headers are too long."))
+                return
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         self._refuse(problem("not-http", 400, msg))
-
-    def _await_head(self) -> None:
-        self._in_head, self._head = True, 0
-        self._start_clock()
-
-    def _end_head(self) -> None:
-        self._in_head = False
-        self._stop_clock()
 
     def _start_clock(self) -> None:
         self._stop_clock()
@@ -88,9 +101,17 @@ class Wire(HttpToolsProtocol):
             self._deadline.cancel()
 
     def _refuse(self, response: Response) -> None:
-        lines = [
-            b"%s: %s" % header for header in (*response.raw_headers, (b"connection", b"close"))
-        ]
-        status = b"HTTP/1.1 %d " % response.status_code
-        self.transport.write(b"\r\n".join([status, *lines, b"", bytes(response.body)]))
+        """Close, and say why where that cannot pass for the answer to another request."""
+        if self._is_due():
+            lines = [
+                b"%s: %s" % header for header in (*response.raw_headers, (b"connection", b"close"))
+            ]
+            status = b"HTTP/1.1 %d " % response.status_code
+            self.transport.write(b"\r\n".join([status, *lines, b"", bytes(response.body)]))
         self.transport.close()
+
+    def _is_due(self) -> bool:
+        """Whether the next answer on this connection is that to what arrives now."""
+        if self.cycle is None or self._in_head:
+            return self.cycle is None or self.cycle.response_complete
+        return self.cycle.more_body and not self.cycle.response_started and not self.pipeline

@@ -6,9 +6,12 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from console.processes.wire import Wire
-from tests.doorstep import ALERT, CLOSE, HOOK, Server, post, serving
+from tests.doorstep import ALERT, CHUNKED, CLOSE, HOOK, Server, post, serving
 from tests.edge import MAX_BODY
 from tests.road import eventually
 
@@ -90,12 +93,74 @@ async def test_refused_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPat
         writer.close()
 
 
-async def test_endless_head_is_refused() -> None:
-    """Headers over 64 KiB are a 431, and the connection is closed."""
+async def test_trailers_are_no_headers() -> None:
+    """What stands in a trailer is dropped: the application never takes it for a header."""
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert await Request(scope, receive).body() == b"abc"
+        seen.append(list(scope["headers"]))
+        await Response()(scope, receive, send)
+
+    chunks = b"3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\nHost: y\r\n\r\n"
+    async with serving(app=app) as server:
+        answer = await server.say(CHUNKED % b"/" + chunks + post(b"abc", CLOSE))
+    assert answer.count(b"HTTP/1.1 200") == 2
+    assert [[name for name, _ in headers] for headers in seen] == [
+        [b"host", b"transfer-encoding"],
+        [b"host", b"content-length", b"connection"],
+    ]
+
+
+@pytest.mark.parametrize("wrong", [b"zz\r\n", b"0\r\na: " + b"x" * 70_000])
+async def test_refused_request_has_one_answer(wrong: bytes) -> None:
+    """A body that goes wrong after its refusal is closed on, and gets no second answer."""
     async with serving() as server:
-        answer = await server.say(b"GET / HTTP/1.1\r\nX: ", *[b"x" * 1024] * 80)
-    assert answer.startswith(b"HTTP/1.1 431")
-    assert b"application/problem+json" in answer
+        reader, writer = await server.connect()
+        writer.write(CHUNKED % b"/v1/alerts/wazuh")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        writer.write(wrong)
+        async with asyncio.timeout(5):
+            answer += await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_request_under_way_is_never_given_the_answer_to_another() -> None:
+    """What follows a request and is no HTTP closes the connection, and answers nothing for it."""
+    may_go_on = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await may_go_on.wait()
+        await Response()(scope, receive, send)
+
+    async with serving(app=app) as server:
+        assert await server.say(post(ALERT) + b"\0\0") == b""
+        may_go_on.set()
+
+
+@pytest.mark.parametrize(
+    ("begin", "rest"),
+    [
+        (post(b"", path=b"/v1/hook/unknown", length=10), b" " * 10),
+        (post(ALERT), b"\r\n"),
+    ],
+    ids=["rest of a refused body", "empty line"],
+)
+async def test_answered_connection_is_never_held_open(
+    monkeypatch: pytest.MonkeyPatch, begin: bytes, rest: bytes
+) -> None:
+    """Bytes that are no request do not keep a connection whose requests are answered."""
+    monkeypatch.setattr(Wire, "head_timeout", 0.2)
+    async with serving() as server:
+        reader, writer = await server.connect()
+        writer.write(begin)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(rest)
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
 
 
 @pytest.mark.parametrize(

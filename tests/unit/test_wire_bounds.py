@@ -1,0 +1,71 @@
+"""What a stranger sends that is no body is bounded, wherever it stands."""
+
+import asyncio
+import socket
+import tracemalloc
+
+import pytest
+
+from tests.doorstep import ALERT, CHUNKED, CLOSE, HOOK, post, serving
+
+ENDLESS = {
+    "trailers": (b"0\r\n", b"a:b\r\n"),
+    "value": (b"0\r\na: ", b"xxxxx"),
+    "name": (b"0\r\n", b"xxxxx"),
+    "extension": (b"5;", b"xxxxx"),
+}
+"""What goes on for ever behind a head: how it begins, and what is repeated."""
+
+
+async def test_endless_head_is_refused() -> None:
+    """Headers over 64 KiB are a 431, and the connection is closed."""
+    async with serving() as server:
+        answer = await server.say(b"GET / HTTP/1.1\r\nX: ", *[b"x" * 1024] * 80)
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert b"application/problem+json" in answer
+
+
+async def test_head_of_many_lines_is_refused() -> None:
+    """Headers cost more than their bytes: two thousand of the shortest are a 431."""
+    async with serving() as server:
+        answer = await server.say(b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 2000)
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_endless_trailers_are_refused(kind: str) -> None:
+    """What a chunked body holds besides its bytes is a 431 past 64 KiB."""
+    begin, again = ENDLESS[kind]
+    async with serving() as server:
+        answer = await server.say(CHUNKED % HOOK + begin + again * 14_000)
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert server.bus.kept == []
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_endless_trailers_are_not_kept(kind: str) -> None:
+    """However much a stranger without a token sends behind a head, little of it is kept."""
+    begin, again = ENDLESS[kind]
+    async with serving() as server:
+        await server.say(post(ALERT, CLOSE))
+        tracemalloc.start()
+        try:
+            head = CHUNKED % b"/v1/alerts/wazuh" + begin
+            await asyncio.to_thread(pour, server.port, head, again * 13_000, 4 * 2**20)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 2**20
+
+
+def pour(port: int, head: bytes, again: bytes, size: int) -> None:
+    """Send bytes until the other side has enough."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        try:
+            connection.sendall(head)
+            for _ in range(size // len(again)):
+                connection.sendall(again)
+            while connection.recv(65536):
+                pass
+        except ConnectionError:
+            return
