@@ -190,7 +190,8 @@ def connect(data_dir: Path | None = None) -> Client:
 def _error(answer: httpx.Response, refusal: _Refusal) -> TocsinError:
     if refusal.parameter:
         message = one_line(refusal.detail, limit=1000)
-        problem = Problem(file=f"--{one_line(refusal.parameter)}", message=message)
+        flag = one_line(refusal.parameter).replace("_", "-")
+        problem = Problem(file=f"--{flag}", message=message)
         return ConfigError((problem,))
     if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         wait = answer.headers.get("Retry-After", "")

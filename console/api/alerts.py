@@ -35,6 +35,7 @@ class Alerts:
         parameters.SEVERITY,
         parameters.STATUS,
         parameters.SOURCE,
+        parameters.SOURCE_EVENT_ID,
         parameters.TENANT,
         parameters.LIMIT,
         parameters.CURSOR,

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
 from console.api.paging import LONGEST_PAGE, USUAL_PAGE, decode_cursor
+from ingest.sources.base import LONGEST_NAME
 from tocsin.domain.severity import Severity
 from tocsin.errors import InvalidParameter
 from tocsin.fields import Duration
@@ -168,6 +169,12 @@ OPEN: Final = word(
 OUTBOX_STATUS: Final = words("status", "Where it is", get_args(deliveries.Status))
 CHANNEL: Final = matching("channel", "Channel it goes by", _NAME, "a name such as webhook or email")
 SOURCE: Final = matching("source", "Source it came through", _NAME, "a name such as wazuh")
+SOURCE_EVENT_ID: Final = matching(
+    "source_event_id",
+    "The sender's identifier; one event may have come as several alerts",
+    re.compile(rf"[^\x00]{{1,{LONGEST_NAME}}}"),
+    f"1 to {LONGEST_NAME} characters",
+)
 TENANT: Final = matching("tenant", "Whose it is", _NAME, "a tenant's name")
 ALERT: Final = matching("alert", "Alert it tells of", _ID, "an alert's id, 32 of 0-9 and a-f")
 RUN: Final = number("run", "Which run; the latest without it", 0, _HIGHEST_RUN)

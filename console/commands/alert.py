@@ -44,6 +44,7 @@ def list_(
         str | None, typer.Option(help="received, running, finished, failed, dead; with commas.")
     ] = None,
     source: Source = None,
+    source_event_id: Annotated[str | None, typer.Option(help="The sender's id of it.")] = None,
     tenant: Tenant = None,
     limit: Limit = 100,
     data_dir: DataDir = None,
@@ -55,6 +56,7 @@ def list_(
         "severity": severity,
         "status": status,
         "source": source,
+        "source_event_id": source_event_id,
         "tenant": tenant,
     }
     asyncio.run(_list(parameters, limit, data_dir, as_json=as_json))

@@ -37,18 +37,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("epoch", "sequence", name="alerts_sequence"),
     )
     op.create_index(
-        "alerts_open",
-        "alerts",
-        ["state"],
-        unique=False,
-        postgresql_where=sa.text("state IN ('received', 'running')"),
-    )
-    op.create_index(
         "alerts_received",
         "alerts",
         [sa.literal_column("received_at DESC"), sa.literal_column("id DESC")],
         unique=False,
     )
+    op.create_index("alerts_source_event", "alerts", ["source_event_id"], unique=False)
     op.create_index("alerts_state", "alerts", ["state"], unique=False)
     op.create_table(
         "attempts",
@@ -171,10 +165,6 @@ def downgrade() -> None:
     op.drop_table("dead_letters")
     op.drop_table("attempts")
     op.drop_index("alerts_state", table_name="alerts")
+    op.drop_index("alerts_source_event", table_name="alerts")
     op.drop_index("alerts_received", table_name="alerts")
-    op.drop_index(
-        "alerts_open",
-        table_name="alerts",
-        postgresql_where=sa.text("state IN ('received', 'running')"),
-    )
     op.drop_table("alerts")

@@ -101,10 +101,16 @@ async def test_alert_list_filters(road: Road, here: str) -> None:
     )
     assert id_ in [item["id"] for item in ran.lines]
     assert {item["severity"] for item in ran.lines} == {"critical"}
+    (shown,) = (await tocsin("alert", "show", id_, here, "--json")).lines
+    event = shown["source_event_id"]
+    by_sender = await tocsin("alert", "list", here, "--json", "--source-event-id", event)
+    assert [item["id"] for item in by_sender.lines] == [id_]
     wrong = await tocsin("alert", "list", here, "--severity", "severe")
     assert (wrong.code, wrong.output) == (2, "")
     assert "--severity" in wrong.errors
     assert "informational, low, medium, high, critical" in wrong.errors
+    endless = await tocsin("alert", "list", here, "--source-event-id", "x" * 257)
+    assert (endless.code, "--source-event-id: " in endless.errors) == (2, True)
 
 
 async def test_alert_text_is_never_interpreted(road: Road, here: str) -> None:

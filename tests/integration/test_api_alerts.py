@@ -69,6 +69,21 @@ async def test_filters_select(road: Road, operators: httpx.AsyncClient) -> None:
     assert await severities(since="2999-01-01T00:00:00Z") == set()
 
 
+async def test_digest_leads_to_its_alert(road: Road, operators: httpx.AsyncClient) -> None:
+    """A digest and the alert that it tells of are listed by the id that their sender gave them."""
+    alert = wazuh_alert()
+    digest = {
+        "attachments": [
+            {"ts": alert["id"], "fields": [{"title": "Rule ID", "value": "5716 _(Level 3)_"}]}
+        ]
+    }
+    ids = {await road.take(alert), await road.take(digest), await road.take(wazuh_alert())}
+    await road.finished(*ids)
+    found = await listed(operators, source_event_id=alert["id"])
+    assert {item["source_event_id"] for item in found} == {alert["id"]}
+    assert len({item["id"] for item in found} & ids) == len(found) == 2
+
+
 async def test_pages_are_stable(road: Road, operators: httpx.AsyncClient) -> None:
     """Pages neither repeat nor miss an alert while new ones come in between them."""
     ids = [await road.take(wazuh_alert()) for _ in range(5)]

@@ -61,6 +61,7 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
         severity: Effective severities.
         status: Statuses of the latest run.
         source: Source it came through.
+        source_event_id: The sender's identifier.
         tenant: Whose.
     """
 
@@ -68,6 +69,7 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
     severity: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     source: str = ""
+    source_event_id: str = ""
     tenant: str = ""
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
@@ -80,6 +82,8 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
             yield alerts.c.state.in_(self.status)
         if self.source:
             yield alerts.c.source == self.source
+        if self.source_event_id:
+            yield alerts.c.source_event_id == self.source_event_id
         if self.tenant:
             yield alerts.c.tenant == self.tenant
 

@@ -77,7 +77,7 @@ alerts = Table(
     PrimaryKeyConstraint("tenant", "id", "run"),
     UniqueConstraint("epoch", "sequence", name="alerts_sequence"),
     Index("alerts_received", text("received_at DESC"), text("id DESC")),
-    Index("alerts_open", "state", postgresql_where=text("state IN ('received', 'running')")),
+    Index("alerts_source_event", "source_event_id"),
     Index("alerts_state", "state"),
 )
 
