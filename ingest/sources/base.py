@@ -14,7 +14,7 @@ import structlog
 
 from ingest.body import Piece, decode
 from ingest.sources.bundles import unbundle
-from ingest.sources.fields import child, clean
+from ingest.sources.fields import clean
 from tocsin.domain.alert import Agent, Alert, Observable, Rule, TenantName
 from tocsin.domain.identity import hour_of, identify
 from tocsin.domain.severity import Severity
@@ -120,9 +120,14 @@ class Source(ABC):
 
     def _bundled(self, document: Any) -> tuple[tuple[str, ...], list[Any]]:  # noqa: ANN401 - JSON
         """Where a document bundles events, and which; nothing when it bundles none."""
+        if not isinstance(document, dict):
+            return (), []
         for path in self.bundles:
-            *way, last = path
-            found = child(document, *way).get(last) if isinstance(document, dict) else None
+            if path[0] not in document:
+                continue
+            found: Any = document
+            for key in path:
+                found = found.get(key) if isinstance(found, dict) else None
             if isinstance(found, list) and found:
                 return path, found
         return (), []

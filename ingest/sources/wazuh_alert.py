@@ -15,9 +15,10 @@ HIGHEST_LEVEL = 16
 _HARVEST = Harvest(OBSERVABLE_PATHS)
 _PADDED = 3
 
+_SHIPPED_TIME = "@timestamp"
 _SHIPPER_KEYS = frozenset(
     {
-        "@timestamp",
+        _SHIPPED_TIME,
         "@version",
         "GeoLocation",
         "beat",
@@ -72,7 +73,7 @@ def read_alert(alert: dict[str, Any], shape: str) -> Reading:
         agent=_agent(alert),
         observables=observables,
         source_address=_attacker(observables),
-        time=wazuh_instant(text(alert.get("timestamp"))),
+        time=_time(alert),
         location=text(alert.get("location")),
         message=_message(alert) or description,
     )
@@ -81,6 +82,8 @@ def read_alert(alert: dict[str, Any], shape: str) -> Reading:
 def essence(alert: dict[str, Any]) -> dict[str, Any]:
     """The alert as the manager wrote it, without what Filebeat, Logstash or the indexer added."""
     kept = {key: value for key, value in alert.items() if key not in _SHIPPER_KEYS}
+    if _SHIPPED_TIME in alert and not alert.get("timestamp"):
+        kept[_SHIPPED_TIME] = alert[_SHIPPED_TIME]
     agent = child(alert, "agent")
     if not _SHIPPER_AGENT_KEYS.isdisjoint(agent):
         kept["agent"] = {k: v for k, v in agent.items() if k not in _SHIPPER_AGENT_KEYS}
@@ -106,6 +109,13 @@ def wazuh_instant(stamp: str) -> datetime | None:
     if point and digits < _PADDED:
         stamp = f"{whole}.{fraction[:digits]:0>{_PADDED}}{fraction[digits:]}"
     return instant(stamp)
+
+
+def _time(alert: dict[str, Any]) -> datetime | None:
+    """When it happened; the 3.x pipeline of Logstash puts `@timestamp` in place of `timestamp`."""
+    if stamp := alert.get("timestamp"):
+        return wazuh_instant(text(stamp))
+    return instant(alert.get(_SHIPPED_TIME))
 
 
 def _agent(alert: dict[str, Any]) -> Agent:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.body import decode, split
@@ -145,6 +145,7 @@ def test_no_bytes_break_a_source(kind: str, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
+@settings(deadline=None)  # The text is long, and the machine may be busy.
 @given(unit=st.text(max_size=3))
 def test_no_text_is_too_long(kind: str, unit: str) -> None:
     """Whatever the length of what was posted, the normalized text is bounded."""

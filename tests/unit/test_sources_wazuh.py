@@ -103,6 +103,35 @@ def test_timestamps_of_every_version(stamp: Any, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stamp", "shipped", "expected"),
+    [
+        pytest.param(None, "2026-11-17T08:02:49.360Z", "08:02:49.360000", id="3.x by Logstash"),
+        pytest.param(
+            "2026-11-17T08:02:49.360+0000",
+            "2026-11-17T08:03:00Z",
+            "08:02:49.360000",
+            id="4.x by Filebeat",
+        ),
+    ],
+)
+def test_the_shippers_time_stands_in_for_the_managers(
+    stamp: str | None, shipped: str, expected: str
+) -> None:
+    """The 3.x pipeline of Logstash leaves only `@timestamp`; beside `timestamp` it says nothing."""
+    alert = read(WAZUH, an_alert(timestamp=stamp, **{"@timestamp": shipped}))
+    assert alert.time.time().isoformat() == expected
+
+
+def test_alerts_that_only_their_shipper_dated_are_told_apart() -> None:
+    """Without id and `timestamp`, `@timestamp` makes two alerts of the same words two alerts."""
+    first, again, later = (
+        read(WAZUH, an_alert(id=None, timestamp=None, **{"@timestamp": f"2026-11-17T08:{minute}Z"}))
+        for minute in ("02:49", "02:49", "12:49")
+    )
+    assert first.id == again.id != later.id
+
+
+@pytest.mark.parametrize(
     ("level", "expected", "severity"),
     [
         (None, 0, Severity.UNKNOWN),
