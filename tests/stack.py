@@ -58,7 +58,10 @@ class RunningStack:
         self._loop.call_soon_threadsafe(self._stack.kill, name, number)
 
     def restart(self, name: str) -> None:
-        """Kill a part with SIGKILL, and wait until the supervisor brought it back."""
+        """Kill a part with SIGKILL, and wait until it serves again.
+
+        It may not have found the other parts yet.
+        """
         old = self.pid(name)
         self.kill(name)
         eventually(lambda: self.pid(name) not in {None, old}, f"{name} came back")

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import msgspec
 import pytest
 
@@ -46,9 +47,13 @@ async def test_restarted_receiver_needs_jetstream_only(road: Road) -> None:
     """The receiver starts and answers 202 with Temporal, Postgres and Vault down."""
     async with without(road, "temporal", "postgres", "vault"):
         await asyncio.to_thread(road.stack.restart, "receiver")
+
+        async def connected() -> httpx.Response | None:
+            ready = await road.web.get(f"{road.stack.endpoints.receiver}/readyz")
+            return ready if ready.status_code == 200 else None
+
+        ready = await eventually(connected, "the new receiver is connected")
         alert_id = await road.take(wazuh_alert())
-        ready = await road.web.get(f"{road.stack.endpoints.receiver}/readyz")
-        assert ready.status_code == 200
         assert ready.json()["status"] == "degraded"
         assert ready.json()["dependencies"] == {
             "nats": "ok",
