@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -9,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 import certifi
 import httpx
@@ -23,6 +23,18 @@ _LATER: Final = frozenset(
 )
 # An hour of trouble shall hold ten attempts (`FEWEST_ATTEMPTS` of `SendNotification`).
 _LONGEST_WAIT: Final = timedelta(minutes=6)
+_PORTS: Final = {"http": 80, "https": 443}
+# A field value (RFC 9110, section 5.5), without what is not ASCII.
+_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+# All that IANA has given to single hosts on the internet.
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+# Addresses that lead to an IPv4 address, and how many bits stand behind it: mapped (RFC 4291),
+# NAT64 (RFC 6052) and 6to4 (RFC 3056).
+_CARRIERS: Final = {
+    ipaddress.IPv6Network("::ffff:0:0/96"): 0,
+    ipaddress.IPv6Network("64:ff9b::/96"): 0,
+    ipaddress.IPv6Network("2002::/16"): 80,
+}
 
 
 class Outbound:
@@ -62,24 +74,27 @@ class Outbound:
             DeliveryRefused: The target is not allowed, or answered that it never will.
             DeliveryDelayed: No connection, no answer in time, 408, 425, 429 or 5xx.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise DeliveryRefused("the receiver's URL is not an http or https URL")
-        address = await self.check(parts.hostname, parts.port or _port(parts.scheme))
-        target = httpx.URL(url).copy_with(host=address)
+        named = _read(url)
+        host = named.raw_host.decode()
+        sent = {**headers, "Host": named.netloc.decode(), "Accept-Encoding": "identity"}
+        _must_be_sendable(sent)
+        address = await self.check(host, named.port or _PORTS[named.scheme])
         try:
             # A limit on the whole exchange: an answer that drips must not hold a sender for long.
             async with (
                 asyncio.timeout(self._settings.timeout.total_seconds()),
                 self._client.stream(
                     "POST",
-                    target,
+                    named.copy_with(host=address),
                     content=content,
-                    headers={**headers, "Host": parts.netloc.rpartition("@")[2]},
-                    extensions={"sni_hostname": parts.hostname},
+                    headers=sent,
+                    extensions={"sni_hostname": host},
                 ) as response,
             ):
                 answer = await _beginning(response)
+        except httpx.LocalProtocolError:
+            # Its text repeats the request, and so our secrets; so would the chain of errors.
+            raise DeliveryDelayed("no answer: the request cannot be sent") from None
         except (httpx.HTTPError, TimeoutError) as error:
             raise DeliveryDelayed(f"no answer: {type(error).__name__} {error}") from error
         return _judge(response, answer)
@@ -120,7 +135,7 @@ class Outbound:
             raise DeliveryDelayed(f"{host} does not resolve: {error}") from error
         addresses = [str(info[4][0]) for info in found]
         for address in addresses:
-            if self._settings.allow_private or ipaddress.ip_address(address).is_global:
+            if self._settings.allow_private or is_public(address):
                 return address
         raise DeliveryRefused(
             f"{host} is a private address; set outbound.allow_private to reach it"
@@ -134,13 +149,41 @@ def trust() -> ssl.SSLContext:
     return context
 
 
-def _port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
+def is_public(address: str) -> bool:
+    """Whether an address belongs to somebody on the internet, also where IPv6 carries IPv4."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        for network, shift in _CARRIERS.items():
+            if ip in network:
+                return is_public(str(ipaddress.IPv4Address(int(ip) >> shift & 0xFFFFFFFF)))
+        if ip not in _UNICAST:
+            return False
+    return ip.is_global and not ip.is_multicast
+
+
+def _read(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in _PORTS or not url.host or "%" in url.host:
+        raise DeliveryRefused("the receiver's URL is not an http or https URL")
+    return url
+
+
+def _must_be_sendable(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if _HEADER_VALUE.fullmatch(value) is None:
+            raise DeliveryRefused(
+                f"header {name} is no header value; it must be one line of printable ASCII, "
+                "without space at its ends"
+            )
 
 
 async def _beginning(response: httpx.Response) -> str:
     data = b""
-    async for chunk in response.aiter_bytes():
+    # Never decoded: what claims to be packed may unpack to any size.
+    async for chunk in response.aiter_raw():
         data += chunk
         if len(data) >= _ANSWER_LIMIT:
             break

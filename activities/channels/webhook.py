@@ -6,7 +6,6 @@ Format and signature: https://www.standardwebhooks.com (specification 1.0.0): `w
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from typing import Any
@@ -82,7 +81,7 @@ def sign(secret: str, headers: dict[str, str], body: bytes) -> str:
     """
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise DeliveryRefused("the receiver's signing secret is not whsec_<base64>") from error
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     digest = hmac.new(key, signed, hashlib.sha256).digest()
