@@ -2,7 +2,8 @@
 
 A value from the backend is read again after `vault.refresh`. While the backend is away, the last
 value serves for `vault.keep` from when it was read, and never past the end of our token's lease.
-Variables and files are read each time.
+Variables and files are read each time. Line breaks at the end of a value are cut off, wherever it
+is: editors, `echo` and `vault kv put x key=@file` put one there, and nobody means it.
 """
 
 import asyncio
@@ -141,9 +142,11 @@ class Secrets:
             VaultUnavailable: The backend does not answer, and no kept value may serve.
         """
         ref = SecretRef.parse(reference)
-        if ref.backend == "vault":
-            return await self._from_vault(ref)
-        return await _from_here(ref)
+        found = await (self._from_vault(ref) if ref.backend == "vault" else _from_here(ref))
+        value = found.rstrip("\r\n")
+        if not value:
+            raise SecretMissing(f"{reference} is empty")
+        return value
 
     async def check(self, references: Iterable[Reference]) -> list[SecretStatus]:
         """Try references, all at once; the values are dropped."""
@@ -222,14 +225,11 @@ async def _from_here(ref: SecretRef) -> str:
 def _content(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
-            value = file.read(LARGEST_FILE).rstrip("\r\n")
+            return file.read(LARGEST_FILE)
     except OSError as error:
         raise SecretMissing(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SecretMissing(f"{path} is no text") from None
-    if not value:
-        raise SecretMissing(f"{path} is empty")
-    return value
 
 
 def references(settings: BaseModel, tenants: Mapping[TenantName, BaseModel]) -> list[Reference]:

@@ -87,6 +87,16 @@ async def test_token(bao: Bao, tmp_path: Path) -> None:
         assert await secrets.value(f"vault:{fresh(bao)}#key") == VALUE
 
 
+async def test_line_break_at_the_end(bao: Bao, settings: Callable[..., VaultSettings]) -> None:
+    """What `vault kv put x key=@file` stores is read without the file's last line break."""
+    path = fresh(bao)
+    bao.put(path, key=f"{VALUE}\n", nothing="\n")
+    async with Secrets(settings(bao)) as secrets:
+        assert await secrets.resolve(f"vault:{path}#key") == VALUE
+        with pytest.raises(SecretMissing, match="is empty"):
+            await secrets.resolve(f"vault:{path}#nothing")
+
+
 async def test_renewal(bao: Bao, settings: Callable[..., VaultSettings]) -> None:
     """A token is renewed before it ends, and reads on without another login."""
     others = accessors(bao)

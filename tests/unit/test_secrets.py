@@ -71,6 +71,18 @@ async def test_bad_file(
         await secrets.resolve(f"file:{tmp_path}/x")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+async def test_line_breaks_at_the_end_are_no_secret(
+    secrets: Secrets, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A value ends before its last line breaks, which editors and pipes put there."""
+    monkeypatch.setenv("TOCSIN_X", f" a\nb {end}")
+    assert await secrets.resolve("env:TOCSIN_X") == " a\nb "
+    monkeypatch.setenv("TOCSIN_X", end)
+    with pytest.raises(SecretMissing, match="env:TOCSIN_X is empty"):
+        await secrets.resolve("env:TOCSIN_X")
+
+
 async def test_value(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where text is allowed, text stands for itself and a reference for what it leads to."""
     monkeypatch.setenv("TOCSIN_X", "https://example.org")
