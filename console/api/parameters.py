@@ -123,12 +123,15 @@ def matching(name: str, description: str, pattern: re.Pattern[str], allowed: str
 def number(
     name: str, description: str, least: int, most: int, default: int | None = None
 ) -> Parameter:
-    """A whole number between two others."""
+    """A whole number between two others, in no more digits than the greater of them."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and least <= int(text[:20]) <= most):
+        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most))):
             raise ValueError(text)
-        return int(text)
+        value = int(text)
+        if not least <= value <= most:
+            raise ValueError(text)
+        return value
 
     schema: dict[str, Any] = {"type": "integer", "minimum": least, "maximum": most}
     return Parameter(

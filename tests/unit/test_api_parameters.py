@@ -66,9 +66,12 @@ def test_since_is_a_time(text: str) -> None:
         (parameters.SOURCE_EVENT_ID, "x" * 257),
         (parameters.ALERT, AN_ID[1:]),
         (parameters.RUN, str(2**31)),
+        (parameters.RUN, "0" * 20 + "9" * 22),
         (parameters.FORMAT, "xml"),
         (parameters.LIMIT, "0"),
         (parameters.LIMIT, "1001"),
+        (parameters.LIMIT, "0" * 19 + "19999"),
+        (parameters.LIMIT, "0" * 5000 + "1"),
         (parameters.LIMIT, "٣"),
         (parameters.CURSOR, "abc"),
         (parameters.CURSOR, "ü"),
@@ -107,6 +110,13 @@ def test_no_text_is_an_accident(parameter: Parameter, text: str) -> None:
     """Whatever stands in a parameter, it is read or refused."""
     with suppress(InvalidParameter):
         read(QueryParams([(parameter.name, text)]), EVERY)
+
+
+@given(st.text("0123456789", min_size=1, max_size=30))
+def test_numbers_are_within_their_bounds(text: str) -> None:
+    """A number that is read is within its bounds, however it is written."""
+    with suppress(InvalidParameter):
+        assert 1 <= read(QueryParams({"limit": text}), EVERY)["limit"] <= 1000
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.sampled_from(["", "-0-page", "-2-page/fallback"]))
