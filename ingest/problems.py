@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tocsin.errors import BadInput, BusFull, TocsinError, Unavailable
+from tocsin.errors import BadInput, TocsinError, Unavailable
 
 log = structlog.get_logger()
 
@@ -22,7 +22,8 @@ _TITLES: Final = {
     "too-large": "The body is too large",
     "unauthenticated": "No valid token or capability",
     "wrong-source": "The token belongs to another source",
-    "tenant-full": "Too many unprocessed alerts of this tenant",
+    "tenant-full": "The bound of this tenant is reached",
+    "stream-full": "The bound of all tenants together is reached",
     "unavailable": "A dependency is away",
     "too-slow": "The body did not arrive in time",
     "not-found": "There is nothing here",
@@ -74,9 +75,8 @@ async def on_error(_request: Request, error: Exception) -> Response:
         )
         return problem(error.slug, error.status, str(error), headers=challenge, **error.members)
     if isinstance(error, Unavailable):
-        slug = "tenant-full" if isinstance(error, BusFull) else "unavailable"
         wait = str(math.ceil(error.retry_after.total_seconds()))
-        return problem(slug, 503, str(error), headers={"Retry-After": wait})
+        return problem(error.slug, 503, str(error), headers={"Retry-After": wait})
     log.error("internal_error", error=type(error).__name__, exc_info=error)
     return problem("internal", 500, "This is a bug of ours; the log of the process has more.")
 

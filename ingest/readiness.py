@@ -8,6 +8,9 @@ from tocsin.bus import ALERTS
 from tocsin.errors import BusUnavailable
 from tocsin.jetstream import Bus
 
+_OK: Final = "ok"
+_AWAY: Final = "away"
+_FULL: Final = "full"
 _PROBE_SECONDS: Final = 0.5
 
 
@@ -25,31 +28,30 @@ class Readiness:
 
     async def report(self) -> dict[str, Any]:
         """What is there: `status` is ready, degraded, or unavailable without JetStream."""
-        names = ("nats", *self._others)
-        found = await asyncio.gather(
-            self._accepts(), *(_listens(*address) for address in self._others.values())
+        nats, *others = await asyncio.gather(
+            self._look(), *(_look_at(*address) for address in self._others.values())
         )
-        states = {name: "ok" if there else "away" for name, there in zip(names, found, strict=True)}
-        status = "ready" if all(found) else "degraded" if found[0] else "unavailable"
-        return {"status": status, "dependencies": states}
+        states = {"nats": nats, **dict(zip(self._others, others, strict=True))}
+        status = "ready" if {*others} <= {_OK} else "degraded"
+        return {"status": status if nats == _OK else "unavailable", "dependencies": states}
 
-    async def _accepts(self) -> bool:
-        """True when JetStream answers and did not refuse the last event for its own reasons."""
-        if not self._bus.connected or not self._bus.accepting:
-            return False
+    async def _look(self) -> str:
+        """Whether JetStream answers and did not refuse the last event as it would anybody's."""
         try:
             async with asyncio.timeout(1):
                 await self._bus.stream(ALERTS)
         except (BusUnavailable, TimeoutError):
-            return False
-        return True
+            return _AWAY
+        if self._bus.full:
+            return _FULL
+        return _OK if self._bus.connected and self._bus.accepting else _AWAY
 
 
-async def _listens(host: str, port: int) -> bool:
+async def _look_at(host: str, port: int) -> str:
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
             _, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError):
-        return False
+        return _AWAY
     writer.close()
-    return True
+    return _OK

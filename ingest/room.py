@@ -25,10 +25,10 @@ class Room:
         self._asking: dict[TenantName, asyncio.Task[None]] = {}
 
     async def find(self, tenant: TenantName, publish: Callable[[], Awaitable[Ack]]) -> Ack:
-        """Publish; when the tenant is full, ask for room and try once more.
+        """Publish; when the tenant or the stream is full, ask for room and try once more.
 
         Raises:
-            BusFull: There is no room to be made.
+            BusFull: There is no room to be made, for this tenant or for any.
             BusUnavailable: No acknowledgement.
         """
         try:

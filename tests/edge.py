@@ -14,7 +14,7 @@ from ingest.publisher import Publisher
 from ingest.readiness import Readiness
 from tocsin import bus as names
 from tocsin.domain.alert import TenantName
-from tocsin.errors import BusFull, BusUnavailable, TooLarge
+from tocsin.errors import BusFull, BusUnavailable, StreamFull, TooLarge
 from tocsin.jetstream import Ack, Bus
 from tocsin.settings import NatsSettings, ReceiverSettings
 from tocsin.tenants import SourceConfig, TenantConfig
@@ -59,18 +59,23 @@ class MemoryBus(Bus):
     Attributes:
         kept: Subject, data and headers of every message, in order.
         bound: Most messages per subject.
+        room: Most bytes of all messages.
         connected: False while the server is away.
         largest: Most bytes of one message.
     """
 
     accepting = True
+    full = False
     connected = True
     largest = 1024**2
 
-    def __init__(self, *, bound: int = 100_000, largest: int = 1024**2) -> None:
+    def __init__(
+        self, *, bound: int = 100_000, largest: int = 1024**2, room: int = 1024**3
+    ) -> None:
         super().__init__(NatsSettings(), name="memory")
         self.kept: list[tuple[str, bytes, Mapping[str, str]]] = []
         self.bound = bound
+        self.room = room
         self.largest = largest
         self._sequences: dict[str, int] = {}
 
@@ -87,6 +92,9 @@ class MemoryBus(Bus):
             return Ack(self._sequences[message_id], duplicate=True)
         if sum(each[0] == subject for each in self.kept) >= self.bound:
             raise BusFull(f"{subject} is full")
+        if sum(len(each[1]) for each in self.kept) + len(data) > self.room:
+            self.accepting, self.full = False, True
+            raise StreamFull("the stream is full")
         self.kept.append((subject, data, headers))
         self._sequences[message_id] = len(self.kept)
         return Ack(len(self.kept), duplicate=False)

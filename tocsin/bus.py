@@ -47,6 +47,11 @@ def failed_subject(tenant: TenantName) -> str:
     return f"alerts.failed.{tenant}"
 
 
+def stream_of(subject: str) -> str:
+    """The stream that keeps what is published on an ingest or a failed subject."""
+    return FAILED if subject.startswith(FAILED_SUBJECTS.removesuffix("*")) else ALERTS
+
+
 def enriched_subject(tenant: TenantName) -> str:
     """Where a tenant's finished alerts are told to subscribers."""
     return f"alerts.enriched.{tenant}"

@@ -15,7 +15,8 @@ TocsinError
 ├── MessageFault           this one message cannot be dispatched, whatever is tried
 ├── Unavailable            a dependency is away (retryable)
 │   ├── BusUnavailable     NATS JetStream does not acknowledge
-│   │   └── BusFull        the tenant's bound, or the stream's, is reached
+│   │   └── BusFull        the tenant's bound is reached
+│   │       └── StreamFull the stream's own is, for every tenant
 │   ├── StoreUnavailable   PostgreSQL does not answer
 │   ├── EngineUnavailable  Temporal does not accept work
 │   └── VaultUnavailable   the secrets backend does not answer
@@ -181,11 +182,13 @@ class Unavailable(TocsinError):
 
     Attributes:
         dependency: Which one, as named in `/readyz`.
+        slug: Stable last part of the RFC 9457 `type`.
         retry_after: How long to wait before trying again.
     """
 
     retryable = True
     dependency: ClassVar[str] = "dependency"
+    slug: ClassVar[str] = "unavailable"
 
     def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=5)) -> None:
         self.retry_after = retry_after
@@ -199,7 +202,15 @@ class BusUnavailable(Unavailable):
 
 
 class BusFull(BusUnavailable):
-    """The tenant's bound of unprocessed messages, or the stream's own, is reached."""
+    """The tenant's bound of unprocessed messages is reached."""
+
+    slug = "tenant-full"
+
+
+class StreamFull(BusFull):
+    """The stream's own bound is reached, for every tenant."""
+
+    slug = "stream-full"
 
 
 class StoreUnavailable(Unavailable):

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -15,14 +14,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerInfo, RawStreamMsg, StreamInfo
 
-from tocsin.errors import BusFull, BusUnavailable, TooLarge
+from tocsin.errors import BusUnavailable, StreamFull, TooLarge
 from tocsin.pulling import Subscription
+from tocsin.refusals import Refusals, read_refusal
 from tocsin.settings import NatsSettings
 
 INBOX_PREFIX: Final = "_TOCSIN"
 
-_MAXIMUM_EXCEEDED: Final = 10077
-_REFUSAL_REMEMBERED: Final = 5.0
 _HEADERS: Final = 4096
 _BUFFER: Final = 64 * 1024**2
 _FULL_BUFFER_SECONDS: Final = 0.3
@@ -76,7 +74,7 @@ class Bus:
         self._name = name
         self.client = Client()
         self.jetstream = self.client.jetstream(timeout=5)
-        self._refused_at = -_REFUSAL_REMEMBERED
+        self._refusals = Refusals()
         self._opened = False
 
     async def connect(self) -> None:
@@ -127,11 +125,13 @@ class Bus:
 
     @property
     def accepting(self) -> bool:
-        """False for a while after JetStream left a message without acknowledgement.
+        """False for a while after JetStream refused an alert as it would refuse anybody's."""
+        return self._refusals.standing is None
 
-        A server whose disk was full answers questions, and takes no message until it is restarted.
-        """
-        return time.monotonic() - self._refused_at >= _REFUSAL_REMEMBERED
+    @property
+    def full(self) -> bool:
+        """True when it refused it because the stream of alerts is full for every tenant."""
+        return isinstance(self._refusals.standing, StreamFull)
 
     async def publish(
         self,
@@ -155,7 +155,8 @@ class Bus:
 
         Raises:
             TooLarge: The server takes no message of this size.
-            BusFull: The subject's or the stream's bound is reached.
+            BusFull: The subject's bound is reached.
+            StreamFull: The stream's bound is reached.
             BusUnavailable: No acknowledgement; the message may or may not be stored, so try again
                 with the same message id.
         """
@@ -169,14 +170,15 @@ class Bus:
                 ack = await self.jetstream.publish(
                     subject, data, timeout=timeout.total_seconds(), headers=dict(headers)
                 )
-        except nats.js.errors.APIError as error:
-            if error.err_code == _MAXIMUM_EXCEEDED:
-                raise BusFull(f"{subject} is full: {error.description}") from error
-            self._refused_at = time.monotonic()
-            raise BusUnavailable(f"JetStream refused {subject}: {error.description}") from error
         except _ERRORS as error:
-            self._refused_at = time.monotonic()
-            raise BusUnavailable(f"JetStream did not acknowledge: {error!r}") from error
+            if isinstance(error, nats.js.errors.APIError):
+                refusal = read_refusal(subject, error)
+            else:
+                refusal = BusUnavailable(f"JetStream did not acknowledge: {error!r}")
+            self._refusals.note(subject, refusal)
+            raise refusal from error
+        if not ack.duplicate:
+            self._refusals.forget(subject)
         return Ack(ack.seq, bool(ack.duplicate))
 
     async def ask(self, subject: str, *, wait: timedelta) -> None:

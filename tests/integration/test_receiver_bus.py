@@ -17,7 +17,7 @@ from nats.js.api import DiscardPolicy, StreamConfig
 from tests.edge import MemoryBus
 from tests.road import Road, eventually, wazuh_alert
 from tocsin import bus as names
-from tocsin.errors import BusFull, BusUnavailable, TooLarge
+from tocsin.errors import BusFull, BusUnavailable, StreamFull, TooLarge
 from tocsin.jetstream import Bus
 from tocsin.settings import NatsSettings
 
@@ -28,10 +28,11 @@ Either = Bus | MemoryBus
 
 @pytest_asyncio.fixture(params=["real", "memory"], loop_scope="session")
 async def subject(request: pytest.FixtureRequest, road: Road) -> AsyncIterator[tuple[Either, str]]:
-    """A bus, and a subject of its own that holds two messages."""
+    """A bus, and a subject of its own that holds two messages, or a large one and a half."""
     name = f"contract-{uuid.uuid4().hex[:8]}"
+    room = road.bus.largest * 3 // 2
     if request.param == "memory":
-        yield MemoryBus(bound=BOUND, largest=road.bus.largest), name
+        yield MemoryBus(bound=BOUND, largest=road.bus.largest, room=room), name
         return
     config = StreamConfig(
         name=name,
@@ -39,6 +40,7 @@ async def subject(request: pytest.FixtureRequest, road: Road) -> AsyncIterator[t
         discard=DiscardPolicy.NEW,
         discard_new_per_subject=True,
         max_msgs_per_subject=BOUND,
+        max_bytes=room,
         duplicate_window=60,
     )
     await road.bus.jetstream.add_stream(config)
@@ -72,6 +74,15 @@ async def test_full_subject_is_said(subject: tuple[Either, str]) -> None:
     with pytest.raises(BusFull):
         await bus.publish(name, b"x", {}, timeout=WAIT)
     assert bus.accepting
+
+
+async def test_full_stream_is_said(subject: tuple[Either, str]) -> None:
+    """A message over the bound of the whole stream is refused as such, and remembered."""
+    bus, name = subject
+    await bus.publish(name, b"x" * bus.largest, {}, timeout=WAIT)
+    with pytest.raises(StreamFull):
+        await bus.publish(name, b"x" * bus.largest, {}, timeout=WAIT)
+    assert (bus.accepting, bus.full) == (False, True)
 
 
 async def test_message_over_the_servers_limit_is_said(subject: tuple[Either, str]) -> None:

@@ -10,8 +10,9 @@ from starlette.requests import Request
 
 from ingest.problems import HANDLERS, TYPE_BASE, on_error, on_http_error
 from tocsin import errors
-from tocsin.errors import BadInput, BusFull, InvalidParameter, TocsinError, Unavailable
+from tocsin.errors import BadInput, BusFull, InvalidParameter, StreamFull, TocsinError, Unavailable
 
+SLUGS: dict[type[Unavailable], str] = {BusFull: "tenant-full", StreamFull: "stream-full"}
 REQUEST = Request({"type": "http", "method": "POST", "path": "/v1/hook/secret", "headers": []})
 
 
@@ -43,8 +44,7 @@ async def test_what_is_away_says_when_to_come_back(kind: type[Unavailable]) -> N
     answer = await on_error(REQUEST, kind("away", retry_after=timedelta(seconds=1.2)))
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "2"
-    slug = "tenant-full" if kind is BusFull else "unavailable"
-    assert msgspec.json.decode(answer.body)["type"] == TYPE_BASE + slug
+    assert msgspec.json.decode(answer.body)["type"] == TYPE_BASE + SLUGS.get(kind, "unavailable")
 
 
 async def test_bug_of_ours_tells_nothing() -> None:

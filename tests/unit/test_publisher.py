@@ -84,6 +84,20 @@ async def test_full_tenant_finds_room_that_can_be_made() -> None:
     assert bus.questions == ["tocsin.room.acme"]
 
 
+async def test_full_stream_finds_room_that_can_be_made() -> None:
+    """A stream that is full for everybody has room made in it before anybody is refused."""
+    bus = Janitor(bound=100, finished=1)
+    bus.room = 20
+    async with sender(receiver(bus)) as client:
+        for event in events(2):
+            answer = await client.post("/v1/alerts/generic", json=event, headers=bearer())
+            assert answer.json()["accepted"] == 1
+        answer = await client.post("/v1/alerts/generic", json={"message": "x"}, headers=bearer())
+    assert bus.questions == ["tocsin.room.acme"] * 2
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "urn:tocsin:problem:stream-full"
+
+
 async def test_full_tenant_without_room_is_refused() -> None:
     """When nothing can give way the answer is a 503, and a repeat of all counts once."""
     bus = Janitor(bound=10, finished=0)

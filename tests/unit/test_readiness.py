@@ -6,7 +6,7 @@ import pytest
 from nats.js.api import StreamInfo
 
 from ingest.readiness import Readiness
-from tests.edge import MemoryBus, receiver, sender
+from tests.edge import MemoryBus, bearer, receiver, sender
 
 
 async def test_ready_while_the_bus_accepts() -> None:
@@ -34,6 +34,16 @@ async def test_unavailable_without_the_bus(*, connected: bool, accepting: bool) 
         answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {"status": "unavailable", "dependencies": {"nats": "away"}}
+
+
+async def test_unavailable_while_the_stream_is_full() -> None:
+    """A stream that takes nobody's alerts makes it a 503, and the cause is named."""
+    bus = MemoryBus(room=10)
+    async with sender(receiver(bus)) as client:
+        await client.post("/v1/alerts/generic", json={"message": "x"}, headers=bearer())
+        answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "unavailable", "dependencies": {"nats": "full"}}
 
 
 async def test_bus_that_stands_still_is_not_waited_for() -> None:
