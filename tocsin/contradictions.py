@@ -13,7 +13,11 @@ from tocsin.errors import Problem
 GROUPS = ("sources", "rules", "receivers", "routes")
 SHIPPED = ("page", "post")
 KEYS = ("tokens", "capabilities")
-CLAIMS = {"tenant": "this tenant", "tokens": "this token", "capabilities": "this capability"}
+CLAIMS = {
+    "tenant": ("this tenant", "one file holds all of a tenant: join them, or rename one"),
+    "tokens": ("this token", "give each tenant tokens of its own"),
+    "capabilities": ("this capability", "give each source capabilities of its own"),
+}
 
 
 def contradictions(document: Document) -> Iterator[Problem]:
@@ -56,8 +60,8 @@ def _claim(
 ) -> Iterator[Problem]:
     first_owner, first = claimed.setdefault(value, (owner, document.places[where]))
     if first_owner != owner:
-        what = next(CLAIMS[step] for step in reversed(where) if step in CLAIMS)
-        yield document.problem(where, f"{what} stands already in {first.file}:{first.line}")
+        what, hint = next(CLAIMS[step] for step in reversed(where) if step in CLAIMS)
+        yield document.problem(where, f"{what} stands already in {first.file}:{first.line}", hint)
 
 
 def _repeated_names(document: Document, group: str) -> Iterator[Problem]:

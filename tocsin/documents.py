@@ -49,7 +49,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
     places: Mapping[Where, Place]
 
-    def problem(self, where: Where, message: str, hint: str = "") -> Problem:
+    def problem(self, where: Where, message: str, hint: str) -> Problem:
         """Describe a problem at a path, or at the nearest thing around it that was written."""
         nearest = next(path for path in _upwards(where) if path in self.places)
         place = self.places[nearest]
@@ -66,23 +66,30 @@ def load_document(path: Path) -> Document:
     try:
         content = path.read_bytes()
         if len(content) > LARGEST:
-            raise ConfigError((Problem(file=file, message=f"is larger than {LARGEST} bytes"),))
-        return _Reading(file).document(yaml.compose(content, Loader=yaml.SafeLoader))
+            message = f"is larger than {LARGEST} bytes"
+            raise ConfigError((Problem(file=file, message=message, hint="is it the right file?"),))
+        text = content.decode()
+        return _Reading(file).document(yaml.compose(text, Loader=_Loader))
     except OSError as error:
-        problem = Problem(file=file, message=f"cannot be read: {error.strerror}")
+        hint = "name a file that is there, and that we may read"
+        problem = Problem(file=file, message=f"cannot be read: {error.strerror}", hint=hint)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = _no_yaml(file, line, "it holds bytes that are no UTF-8 text", "save it as UTF-8")
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        found = f"it holds the control character U+{error.character:04X}"
+        problem = _no_yaml(file, line, found, "take it out")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = Problem(
-            file=file,
-            line=mark.line + 1 if mark else 0,
-            message=f"is no YAML: {error.problem or error.context}",
-            hint="indent with spaces, and quote text that holds ': ' or starts with a special sign",
-        )
-    except (yaml.YAMLError, UnicodeError):
-        problem = Problem(file=file, message="is no YAML: it holds bytes that are no UTF-8 text")
-    except RecursionError:
-        problem = Problem(file=file, message=f"is nested deeper than {DEEPEST} levels")
+        hint = "indent with spaces, and quote text that holds ': ' or starts with a special sign"
+        found = error.problem or error.context or "it is cut short"
+        problem = _no_yaml(file, mark.line + 1 if mark else 0, found, hint)
     raise ConfigError((problem,))
+
+
+def _no_yaml(file: str, line: int, found: str, hint: str) -> Problem:
+    return Problem(file=file, line=line, message=f"is no YAML: {found}", hint=hint)
 
 
 def check(model: type[Model], document: Document) -> Model:
@@ -108,7 +115,24 @@ def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
 def suggest(word: str, known: list[str]) -> str:
     """A hint that names the nearest known word, or all of them when none is near."""
     near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(set(known)))}"
+
+
+class _Loader(yaml.SafeLoader):
+    """Stops at what is nested too deep, before it is anything to be read."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Read a node and all that is in it."""
+        if parent and self._depth > DEEPEST:
+            problem = f"it is nested deeper than {DEEPEST} levels"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=parent.start_mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
 
 class _Reading:
@@ -125,7 +149,9 @@ class _Reading:
         """Read the whole tree."""
         data = {} if root is None else self._value(root, ())
         if not isinstance(data, dict):
-            self._note(root, "must hold keys and values")
+            self._note(
+                root, "must hold keys and values", "begin each line with a key: and its value"
+            )
         if self._problems:
             raise ConfigError(in_order(self._problems))
         return Document(data=data, places=self._places)
@@ -135,7 +161,8 @@ class _Reading:
         if self._left < 0 or len(path) > DEEPEST:
             bound = f"{MOST_VALUES} values or {DEEPEST} levels"
             line = self._places[path[:1]].line
-            self._problems.append(self._problem(line, f"unfolds to more than {bound}"))
+            hint = "write less, and fewer aliases"
+            self._problems.append(self._problem(line, f"unfolds to more than {bound}", hint))
             raise ConfigError(in_order(self._problems))
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return self._mapping(node, path)
@@ -179,31 +206,33 @@ class _Reading:
             self._note(node, "is no number that can be read", "put text in quotes")
             return None
 
-    def _note(self, node: yaml.Node | None, message: str, hint: str = "") -> None:
+    def _note(self, node: yaml.Node | None, message: str, hint: str) -> None:
         line = node.start_mark.line + 1 if node else 1
         self._problems.append(self._problem(line, message, hint))
 
-    def _problem(self, line: int, message: str, hint: str = "") -> Problem:
+    def _problem(self, line: int, message: str, hint: str) -> Problem:
         return Problem(file=self._file, line=line, message=message, hint=hint)
 
 
+_NESTED = ("keys and values", "write key: value on lines of its own, indented, below it")
 _MUST_BE = {
-    "bool": "true or false",
-    "date": "a date",
-    "dict": "keys and values",
-    "float": "a number",
-    "int": "a whole number",
-    "model": "keys and values",
-    "path": "a path",
-    "string": "text",
-    "tuple": "a list",
+    "bool": ("true or false", "write it without quotes"),
+    "dict": _NESTED,
+    "finite": ("a number", "write it in digits"),
+    "float": ("a number", "write it in digits"),
+    "int": ("a whole number", "write it in digits"),
+    "model": _NESTED,
+    "path": ("a path", "write it as text"),
+    "string": ("text", "put it in quotes"),
+    "tuple": ("a list", "write it in brackets, or each item on a line that begins with -"),
 }
+_DEFAULT = "or leave it out for the default"
 _BOUNDS = {
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
+    "greater_than": ("must be more than {gt}", f"raise it, {_DEFAULT}"),
+    "greater_than_equal": ("must be at least {ge}", f"raise it, {_DEFAULT}"),
+    "less_than_equal": ("must be at most {le}", f"lower it, {_DEFAULT}"),
+    "too_short": ("must not be empty", "write at least one"),
+    "string_too_short": ("must not be empty", "write at least one character"),
 }
 
 
@@ -227,12 +256,12 @@ def _wording(kind: str, detail: ErrorDetails) -> tuple[str, str]:
         expected = str(context["expected"]).replace("'", "")
         return "is not one of its values", f"use {expected}"
     if kind in _BOUNDS:
-        return _BOUNDS[kind].format(**context), ""
-    if kind == "string_type" and isinstance(detail["input"], int | float):
-        return "must be text", "put it in quotes"
+        message, hint = _BOUNDS[kind]
+        return message.format(**context), hint
     if (stem := kind.partition("_")[0]) in _MUST_BE:
-        return f"must be {_MUST_BE[stem]}", ""
-    return detail["msg"], str(context.get("hint", ""))
+        message, hint = _MUST_BE[stem]
+        return f"must be {message}", hint
+    return detail["msg"], str(context.get("hint") or "docs/configuration.md says what it may be")
 
 
 def _keys(model: type[BaseModel], path: Where) -> Iterator[str]:

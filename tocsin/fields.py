@@ -37,7 +37,7 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
-def wrong(message: str, hint: str = "") -> PydanticCustomError:
+def wrong(message: str, hint: str) -> PydanticCustomError:
     """The error a field type raises; the message continues a sentence that the key begins."""
     return PydanticCustomError("wrong_value", "{message}", {"message": message, "hint": hint})
 
@@ -75,9 +75,9 @@ def _duration(value: object) -> timedelta:
         parts = (timedelta(**{_UNITS[unit]: float(n)}) for n, unit in _PART.findall(value))
         length = sum(parts, timedelta())
     except OverflowError:
-        raise wrong("is too long a time") from None
+        raise wrong("is too long a time", "write a shorter one") from None
     if not length:
-        raise wrong("must be longer than nothing")
+        raise wrong("must be longer than nothing", "write at least 1ms")
     return length
 
 
@@ -173,7 +173,7 @@ def _alert_field(path: str) -> str:
 
 def _not_empty(items: tuple[str, ...]) -> tuple[str, ...]:
     if not items:
-        raise wrong("must not be empty")
+        raise wrong("must not be empty", "write at least one mail address")
     return items
 
 
@@ -215,10 +215,17 @@ Sha256 = Annotated[
 ]
 """SHA-256 of a token, in lowercase hexadecimal."""
 
-HeaderName = Annotated[str, matching(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "is no header name", "")]
+HeaderName = Annotated[
+    str,
+    matching(
+        r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "is no header name", "use letters, digits and -, no space"
+    ),
+]
 """Name of an HTTP header."""
 
-HeaderValue = Annotated[Text, matching(r"^[^\r\n\x00]*$", "must be one line", "")]
+HeaderValue = Annotated[
+    Text, matching(r"^[^\r\n\x00]*$", "must be one line", "take the line breaks out")
+]
 """Value of an HTTP header, or a reference to it."""
 
 MailAddress = Annotated[str, AfterValidator(_mail)]

@@ -16,8 +16,8 @@ WRONG = {
     "repeated key below": ("a:\n  b: 1\n  b: 2\n", 3, "b is given twice"),
     "alias bomb": (BOMB, 14, "unfolds to more than"),
     "alias to itself": ("a: &a\n  b: *a\n", 1, "unfolds to more than"),
-    "deep": (f"a: {'[' * 30}{']' * 30}\n", 1, "unfolds to more than"),
-    "very deep": (f"a: {'[' * 3000}{']' * 3000}\n", None, "is nested deeper"),
+    "deep": (f"a: {'[' * 30}{']' * 30}\n", 1, "is nested deeper"),
+    "very deep": (f"a:\n  {'[' * 3000}{']' * 3000}\n", 2, "is nested deeper"),
     "merge key": ("a: &a {b: 1}\nc:\n  <<: *a\n", 3, "a key must be plain text"),
     "list as key": ("? [a, b]\n: 1\n", 1, "a key must be plain text"),
     "tag": ("a: 1\nb: !!python/object:os.system {}\n", 2, "holds a tag"),
@@ -29,7 +29,7 @@ WRONG = {
     "open bracket": ("a: [1, 2\nb: 3\n", 2, "is no YAML"),
     "unknown alias": ("a: *b\n", 1, "is no YAML"),
     "second document": ("a: 1\n---\nb: 2\n", 2, "is no YAML"),
-    "control characters": ("a: \x00\n", None, "is no YAML"),
+    "control characters": ("a: 1\nb: \x00\n", 2, "holds the control character U+0000"),
     "large": (f"a: {'x' * LARGEST}\n", None, "is larger than"),
 }
 

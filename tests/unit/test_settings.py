@@ -60,7 +60,9 @@ def test_which_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_file_that_is_not_there() -> None:
     """A file that was named and is not there is a problem."""
-    assert problems(Path("no.yaml")) == ["no.yaml: cannot be read: No such file or directory"]
+    hint = "name a file that is there, and that we may read"
+    message = f"no.yaml: cannot be read: No such file or directory ({hint})"
+    assert problems(Path("no.yaml")) == [message]
 
 
 def test_relative_paths(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +105,8 @@ REFERENCE = (
 )
 LISTEN = "must be ADDRESS:PORT (for example 127.0.0.1:8080 or [::]:8080)"
 LOCAL = "must be a reference outside the vault it opens (write env:NAME or file:path)"
+WHOLE = "must be a whole number (write it in digits)"
+POSITIVE = "must be more than 0 (raise it, or leave it out for the default)"
 WRONG = {
     "unknown section": (
         "natts: {}",
@@ -113,16 +117,28 @@ WRONG = {
         "outbound: {zzz: 1}",
         "unknown key zzz (known are allow_private, timeout)",
     ),
-    "no section": ("nats: hello", "nats must be keys and values"),
-    "whole number": ("worker: {batch: many}", "worker.batch must be a whole number"),
-    "positive number": ("worker: {batch: 0}", "worker.batch must be more than 0"),
-    "true or false": ("worker: {sandbox: perhaps}", "worker.sandbox must be true or false"),
+    "no section": (
+        "nats: hello",
+        "nats must be keys and values (write key: value on lines of its own, indented, below it)",
+    ),
+    "whole number": ("worker: {batch: many}", f"worker.batch {WHOLE}"),
+    "positive number": ("worker: {batch: 0}", f"worker.batch {POSITIVE}"),
+    "true or false": (
+        "worker: {sandbox: perhaps}",
+        "worker.sandbox must be true or false (write it without quotes)",
+    ),
     "text": ("nats: {user: 5}", "nats.user must be text (put it in quotes)"),
-    "path": ("tenants: [a]", "tenants must be a path"),
+    "path": ("tenants: [a]", "tenants must be a path (write it as text)"),
     "duration without unit": ("nats: {keep: 5}", f"nats.keep {DURATION}"),
     "duration in words": ("nats: {keep: a week}", f"nats.keep {DURATION}"),
-    "no duration": ("nats: {keep: 0s}", "nats.keep must be longer than nothing"),
-    "endless duration": ("nats: {keep: 9999999999999d}", "nats.keep is too long a time"),
+    "no duration": (
+        "nats: {keep: 0s}",
+        "nats.keep must be longer than nothing (write at least 1ms)",
+    ),
+    "endless duration": (
+        "nats: {keep: 9999999999999d}",
+        "nats.keep is too long a time (write a shorter one)",
+    ),
     "listen": (
         "api: {listen: localhost}",
         f"api.listen {LISTEN}",
@@ -168,9 +184,9 @@ def test_every_source_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_NATS_URLL", "nats://x")
     assert problems(flags={"api.listen": "here"}) == [
         "TOCSIN_NATS_URLL: unknown key urll (did you mean url?)",
-        "TOCSIN_WORKER_IN_FLIGHT: worker.in_flight must be more than 0",
+        f"TOCSIN_WORKER_IN_FLIGHT: worker.in_flight {POSITIVE}",
         f"flag api.listen: api.listen {LISTEN}",
-        "tocsin.yaml:2: worker.batch must be a whole number",
+        f"tocsin.yaml:2: worker.batch {WHOLE}",
         "tocsin.yaml:3: unknown key batsch (did you mean batch?)",
     ]
 
