@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands.options import Config
+from console.commands.options import Config, Without, names
 
 Listen = Annotated[str | None, typer.Option(help="ADDRESS:PORT.")]
 Cert = Annotated[Path | None, typer.Option(help="PEM certificate chain, reloaded on change.")]
@@ -60,14 +60,13 @@ def serve(config: Config = None, listen: Listen = None) -> None:
 
 def migrate(
     config: Config = None,
-    without: Annotated[str, typer.Option(help="Servers to leave alone, comma separated.")] = "",
+    without: Without = None,
 ) -> None:
     """Create or update the schema, streams, namespace and search attributes."""
     from console.processes import migrate as process
     from tocsin.settings import load_settings
 
-    left_out = frozenset(without.split(",")) - {""}
-    _run(process.run(load_settings(config), report=typer.echo, without=left_out))
+    _run(process.run(load_settings(config), report=typer.echo, without=names(without)))
 
 
 def inbox(

@@ -1,19 +1,15 @@
 """`up` and `demo`: the whole stack on one machine."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.commands.options import DataDir
+from console.commands.options import DataDir, Without, names
 
 if TYPE_CHECKING:
     from console.embedded.endpoints import Endpoints
 
-Without = Annotated[
-    list[str] | None, typer.Option(help="Parts to leave out, comma separated; may be repeated.")
-]
 Listen = Annotated[str | None, typer.Option(help="ADDRESS:PORT for the receiver.")]
 Cert = Annotated[Path | None, typer.Option(help="PEM certificate chain for the receiver.")]
 Key = Annotated[Path | None, typer.Option(help="PEM private key for the receiver.")]
@@ -47,7 +43,7 @@ def up(
     settings = load_settings(flags={"data_dir": data_dir})
     options = StackOptions(
         data_dir=settings.data_dir,
-        without=frozenset(_names(without or [])),
+        without=names(without),
         listen=listen,
         tls_cert=tls_cert,
         tls_key=tls_key,
@@ -61,11 +57,6 @@ def up(
             await announce(endpoints, typer.echo)
 
     raise typer.Exit(uvloop.run(run(options, report=typer.echo, beside=beside)))
-
-
-def _names(lists: list[str]) -> Iterator[str]:
-    for names in lists:
-        yield from filter(None, map(str.strip, names.split(",")))
 
 
 def demo(data_dir: DataDir = None, *, keep: Keep = False) -> None:

@@ -302,3 +302,14 @@ async def test_help_is_quick() -> None:
     imported = {line.rpartition("|")[2].strip() for line in ran.errors.splitlines()}
     assert "typer" in imported
     assert not imported & set(heavy)
+
+
+async def test_migrate_knows_what_it_can_leave_alone(stack: RunningStack) -> None:
+    """`migrate --without` takes several names, and refuses one that is no server."""
+    config = f"--config={stack.endpoints.configuration}"
+    ran = await tocsin("migrate", config, "--without", "postgres", "--without", "nats,vault")
+    assert ran.code == 0, ran
+    assert ran.output == "namespace and search attributes are up to date\n"
+    wrong = await tocsin("migrate", config, "--without=postgers")
+    assert (wrong.code, wrong.output) == (2, "")
+    assert "no such server: postgers (postgres, nats, temporal, vault)" in wrong.errors
