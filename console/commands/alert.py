@@ -1,12 +1,12 @@
 """`alert`: what became of alerts."""
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from console.commands.options import AsJson, DataDir, Limit, Since, Source, Tenant
+from console.commands.output import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,7 @@ def show(
     parameters = {"tenant": tenant, "run": run, "format": "ocsf" if ocsf else None}
     found = asyncio.run(_show(id_, parameters, data_dir))
     if ocsf or as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        print_json(found)
     else:
         console().print(describe(found))
 
@@ -88,7 +88,10 @@ def show(
 def redrive(id_: AlertId, data_dir: DataDir = None, *, as_json: AsJson = False) -> None:
     """Publish a failed or dead alert again, as its next run."""
     for each in asyncio.run(_redrive(id_, data_dir)):
-        typer.echo(json.dumps(each) if as_json else f"{each['id']}: redriven as run {each['run']}")
+        if as_json:
+            print_json(each)
+        else:
+            typer.echo(f"{each['id']}: redriven as run {each['run']}")
 
 
 async def _list(
@@ -100,7 +103,7 @@ async def _list(
         items = api.pages("/v1/alerts", parameters, limit=limit)
         if as_json:
             async for item in items:
-                typer.echo(json.dumps({name: item[name] for name in FIELDS}, ensure_ascii=False))
+                print_json({name: item[name] for name in FIELDS})
         else:
             _print([item async for item in items])
 

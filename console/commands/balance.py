@@ -1,7 +1,6 @@
 """`balance`: whether all that was received is accounted for."""
 
 import asyncio
-import json
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from console.commands.options import AsJson, DataDir
+from console.commands.output import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def balance(
 
     books = asyncio.run(_balance(wait, data_dir))
     if as_json:
-        typer.echo(json.dumps(books))
+        print_json(books)
     else:
         console().print(_table(books))
     if _is_working(books):

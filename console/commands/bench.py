@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from console.commands.options import AsJson
+from console.commands.output import print_json
 
 app = typer.Typer(help="Measure, beside a reference in the same run.", no_args_is_help=True)
 
@@ -22,9 +23,6 @@ def pipeline(
     as_json: AsJson = False,
 ) -> None:
     """Finished alerts a second, beside a bare workflow of two local activities."""
-    import sys
-
-    import msgspec
     import uvloop
 
     from console.bench.pipeline import pipeline as measure
@@ -37,7 +35,7 @@ def pipeline(
 
     result = uvloop.run(measure(count, report))
     if as_json:
-        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        print_json(result)
     else:
         typer.echo(
             f"{result.value:.0f} {result.unit}, bare workflow {result.reference:.0f}/s: "

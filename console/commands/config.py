@@ -1,12 +1,12 @@
 """`config`: what is wrong in tocsin.yaml and the tenant files."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.commands.options import AsJson, Config
+from console.commands.output import print_json
 
 if TYPE_CHECKING:
     from tocsin.errors import Problem
@@ -100,9 +100,10 @@ def _tenants_folder(file: Path | None) -> Path:
 
 
 def _print(files: int, problems: tuple["Problem", ...], *, as_json: bool) -> None:
-    import msgspec
-
     for problem in problems:
-        typer.echo(json.dumps(msgspec.to_builtins(problem)) if as_json else problem)
+        if as_json:
+            print_json(problem)
+        else:
+            typer.echo(problem)
     if not problems and not as_json:
         typer.echo(f"{files} {'file' if files == 1 else 'files'}, no problems")

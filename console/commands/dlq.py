@@ -1,12 +1,12 @@
 """`dlq`: quarantine and dead letters."""
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.commands.options import AsJson, DataDir, Limit, Since, Source, Tenant
+from console.commands.output import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def show(
 
     letter = asyncio.run(_show(id_, data_dir))
     if as_json:
-        typer.echo(json.dumps(letter, ensure_ascii=False))
+        print_json(letter)
     else:
         console().print(describe_letter(letter))
 
@@ -86,7 +86,7 @@ async def _list(
         items = api.pages("/v1/dead-letters", parameters, limit=limit)
         if as_json:
             async for item in items:
-                typer.echo(json.dumps(item, ensure_ascii=False))
+                print_json(item)
         else:
             _print([item async for item in items])
 
@@ -114,7 +114,7 @@ async def _redrive(
                 typer.echo(f"{id_}: {error}", err=True)
             else:
                 redriven += 1
-                typer.echo(_outcome(id_, answer["redriven"], as_json=as_json))
+                _report(id_, answer["redriven"], as_json=as_json)
     return redriven, refused
 
 
@@ -123,10 +123,11 @@ async def _open(api: "Client") -> list[str]:
     return [letter["id"] async for letter in letters]
 
 
-def _outcome(id_: str, runs: list[dict[str, Any]], *, as_json: bool) -> str:
+def _report(id_: str, runs: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        return json.dumps({"letter": id_, "redriven": runs})
-    return f"{id_}: " + ", ".join(f"alert {run['id']} run {run['run']}" for run in runs)
+        print_json({"letter": id_, "redriven": runs})
+    else:
+        typer.echo(f"{id_}: " + ", ".join(f"alert {run['id']} run {run['run']}" for run in runs))
 
 
 def _print(items: list[dict[str, Any]]) -> None:

@@ -1,12 +1,12 @@
 """`doctor`: asks each dependency directly, and says what to do."""
 
 import asyncio
-import json
 from typing import TYPE_CHECKING
 
 import typer
 
 from console.commands.options import AsJson, Config, DataDir
+from console.commands.output import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,6 @@ def doctor(
 
     Exit code 1 when anything is wrong.
     """
-    import msgspec
-
     from console.checkup import check_up
     from console.installation import find
     from tocsin.settings import load_settings
@@ -42,7 +40,7 @@ def doctor(
     findings.insert(0, _source(here.file))
     if as_json:
         for finding in findings:
-            typer.echo(json.dumps(msgspec.to_builtins(finding), ensure_ascii=False))
+            print_json(finding)
     else:
         _print(findings)
     if not all(finding.ok for finding in findings):

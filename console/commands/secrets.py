@@ -1,12 +1,12 @@
 """`secrets`: whether every reference in the configuration leads to a value."""
 
 import asyncio
-import json
 from typing import TYPE_CHECKING
 
 import typer
 
 from console.commands.options import AsJson, Config, DataDir
+from console.commands.output import print_json
 
 if TYPE_CHECKING:
     from tocsin.secrets import SecretStatus
@@ -36,7 +36,10 @@ def check(
 
     statuses = asyncio.run(_check(load_settings(find(config, data_dir).file)))
     for status in statuses:
-        typer.echo(_as_json(status) if as_json else _line(status))
+        if as_json:
+            print_json(status)
+        else:
+            typer.echo(_line(status))
     if not all(status.ok for status in statuses):
         raise typer.Exit(1)
 
@@ -52,9 +55,3 @@ async def _check(settings: "Settings") -> list["SecretStatus"]:
 
 def _line(status: "SecretStatus") -> str:
     return f"{status.where}: {status.reference}: {status.problem or 'ok'}"
-
-
-def _as_json(status: "SecretStatus") -> str:
-    import msgspec
-
-    return json.dumps(msgspec.to_builtins(status))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from console.commands.options import AsJson, DataDir
+from console.commands.output import print_json
 
 if TYPE_CHECKING:
     from console.sending import Target
@@ -30,7 +31,6 @@ def send(
     """Post every event of a file, one request each; exit code 3 when some were not taken."""
     import sys
 
-    import msgspec
     import uvloop
 
     from console.sending import deliver
@@ -39,7 +39,7 @@ def send(
     data = sys.stdin.buffer.read() if str(file) == "-" else _content(file)
     outcome = uvloop.run(deliver(data, target))
     if as_json:
-        typer.echo(msgspec.json.encode(outcome).decode())
+        print_json(outcome)
     else:
         typer.echo(outcome.summary)
     raise typer.Exit(outcome.exit_code)
