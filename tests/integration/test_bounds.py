@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -15,18 +15,16 @@ from console.embedded import configuration, state
 from console.embedded.files import make_private_folder
 from console.embedded.options import StackOptions
 from console.processes.clients import Clients
-from ingest.dispatcher.janitor import Janitor
-from ingest.dispatcher.patience import Patience
-from ingest.letters import Kind, Letter, Stage
 from tests.integration.test_faults import without
-from tests.integration.test_queue import Queue
 from tests.road import DEMO, Road, eventually, wazuh_alert
 from tests.stack import RunningStack, running_stack
 from tocsin import bus as names
-from tocsin.domain.alert import TenantName
-from tocsin.settings import NatsSettings, load_settings
+from tocsin.settings import load_settings
 
 BOUND = 40
+ROOM = 1024**2
+LARGE = "x" * (ROOM // 5)
+"""Few of these fill a stream, long before a tenant's bound is reached."""
 QUIET_TOKEN = "token-of-the-quiet-tenant"
 QUIET = {
     "tenant": "quiet",
@@ -51,7 +49,7 @@ def write_configuration(folder: Path) -> None:
     make_private_folder(folder)
     kept = state.load(folder, ["demo", "quiet"])
     settings = configuration.stack_settings(kept)
-    settings["nats"]["max_messages_per_tenant"] = BOUND
+    settings["nats"] |= {"max_messages_per_tenant": BOUND, "max_bytes": ROOM}
     (folder / "tocsin.yaml").write_text(yaml.safe_dump(settings))
     (folder / "tenants").mkdir()
     (folder / "tenants" / "quiet.yaml").write_text(yaml.safe_dump(QUIET))
@@ -82,16 +80,23 @@ def alerts(count: int) -> list[bytes]:
     return [msgspec.json.encode(wazuh_alert()) for _ in range(count)]
 
 
-async def quiet_post(road: Road) -> httpx.Response:
+async def quiet_post(road: Road, **more: Any) -> httpx.Response:
     """Post as the other tenant."""
     url = f"{road.stack.endpoints.receiver}/v1/alerts/wazuh"
     headers = {"X-API-Key": QUIET_TOKEN}
-    return await road.web.post(url, json=wazuh_alert(), headers=headers)
+    return await road.web.post(url, json=wazuh_alert(**more), headers=headers)
 
 
-def assert_full(answer: httpx.Response) -> None:
-    """A refusal says that the tenant is full, and when to come back."""
-    assert answer.json()["type"] == "urn:tocsin:problem:tenant-full"
+async def readiness(road: Road) -> tuple[int, str]:
+    """What the receiver says of itself, and of NATS."""
+    ready = await road.web.get(f"{road.stack.endpoints.receiver}/readyz")
+    return ready.status_code, ready.json()["dependencies"]["nats"]
+
+
+def assert_full(answer: httpx.Response, who: str = "tenant") -> None:
+    """A refusal says that the tenant, or the stream, is full, and when to come back."""
+    assert answer.status_code == 503
+    assert answer.json()["type"] == f"urn:tocsin:problem:{who}-full"
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["retry-after"]) >= 1
 
@@ -106,13 +111,53 @@ async def test_unprocessed_alerts_fill_one_tenant_only(narrow: Road) -> None:
         assert held["alerts.ingest.demo"] == BOUND
         repeat = await narrow.post(bodies[0])
         assert repeat.json()["duplicates"] == 1
-        ready = await narrow.web.get(f"{narrow.stack.endpoints.receiver}/readyz")
-        assert ready.json()["dependencies"]["nats"] == "ok"
+        assert await readiness(narrow) == (200, "ok")
 
     async def taken() -> bool:
         return (await narrow.post(bodies[-1])).status_code == 202
 
     await eventually(taken, "the tenant is taken again")
+
+
+async def test_unprocessed_bytes_fill_the_stream_for_everybody(narrow: Road) -> None:
+    """A full stream is said to be one, to each tenant and in `/readyz`, until there is room."""
+    await eventually(lambda: at_rest(narrow), "nothing is left to do")
+    bodies = [msgspec.json.encode(wazuh_alert(full_log=LARGE)) for _ in range(8)]
+    async with without(narrow, "worker"):
+        refusal = await until_refused(narrow, *bodies)
+        assert_full(refusal, "stream")
+        assert "unprocessed alerts of any tenant" in refusal.json()["detail"]
+        assert_full(await quiet_post(narrow, full_log=LARGE), "stream")
+        assert await readiness(narrow) == (503, "full")
+
+    async def taken() -> bool:
+        return (await narrow.post(bodies[-1])).status_code == 202
+
+    await eventually(taken, "there is room again")
+    assert await readiness(narrow) == (200, "ok")
+
+
+async def test_processed_bytes_give_way(narrow: Road) -> None:
+    """While the worker keeps up, more than fills the stream passes without a refusal."""
+    for _ in range(10):
+        await eventually(lambda: at_rest(narrow), "nothing is left to do")
+        await narrow.finished(await narrow.take(wazuh_alert(full_log=LARGE)))
+
+
+async def test_full_quarantine_refuses_no_alert(narrow: Road) -> None:
+    """When nobody reads the letters, what is no alert is refused in its own words, and no alert."""
+    bodies = [b"no json %d %s" % (number, LARGE.encode()[: ROOM // 20]) for number in range(8)]
+    async with without(narrow, "worker"):
+        refusal = await until_refused(narrow, *bodies)
+        assert_full(refusal, "stream")
+        assert "quarantined bodies" in refusal.json()["detail"]
+        assert (await narrow.post(wazuh_alert())).status_code == 202
+        assert await readiness(narrow) == (200, "ok")
+
+    async def kept() -> bool:
+        return (await narrow.post(bodies[-1])).status_code == 400
+
+    await eventually(kept, "quarantine has room again")
 
 
 async def test_processed_alerts_give_way(narrow: Road) -> None:
@@ -135,16 +180,13 @@ async def test_room_is_made_before_it_is_needed(narrow: Road) -> None:
         held = (await narrow.bus.holdings(names.ALERTS, names.INGEST_SUBJECTS)).messages
         return held.get("alerts.ingest.demo", 0) <= 0.7 * BOUND
 
-    await eventually(roomy, "there is room again", within=5)
+    await eventually(roomy, "there is room again")
 
 
 async def at_rest(road: Road) -> bool:
-    """Whether every message is acknowledged and every alert finished."""
-    consumer = await road.bus.consumer(names.ALERTS, names.dispatcher_consumer(DEMO))
-    (row,) = await road.rows("SELECT count(*) AS n FROM alerts WHERE state <> 'finished'")
-    return (
-        bool(consumer and not consumer.num_pending and not consumer.num_ack_pending) and not row.n
-    )
+    """Whether every message is acknowledged and no alert is worked on."""
+    at_work = await road.rows("SELECT id FROM alerts WHERE state IN ('received', 'running')")
+    return await acknowledged(road) and not at_work
 
 
 async def test_flood_is_taken_in_the_end(narrow: Road) -> None:
@@ -185,135 +227,33 @@ async def test_letters_fill_and_give_way_too(narrow: Road) -> None:
     await eventually(taken, "quarantine has room again")
 
 
-class Tenant(Queue):
-    """A tenant on the shared stack, with a janitor of its own."""
-
-    def janitor(self, *, bound: int = 8, keep: timedelta = timedelta(days=7)) -> Janitor:
-        """A janitor for this tenant."""
-        settings = NatsSettings(max_messages_per_tenant=bound, keep=keep)
-        return Janitor(
-            self.road.bus, self.road.database, [self.tenant], settings, Patience(asyncio.Event())
-        )
-
-    async def held(self) -> int:
-        """How many messages the stream holds."""
-        subject = names.ingest_subject(self.tenant)
-        return (await self.road.bus.holdings(names.ALERTS, subject)).messages.get(subject, 0)
-
-    async def finish(self, *sequences: int) -> None:
-        """Finish the alerts of these messages."""
-        await self.road.rows(
-            "UPDATE alerts SET state = 'finished' WHERE sequence = ANY(:these) RETURNING id",
-            these=list(sequences),
-        )
-
-
-@pytest.fixture
-def tenant(road: Road) -> Tenant:
-    """A tenant of its own."""
-    return Tenant(road)
-
-
-async def test_unfinished_message_is_never_purged(tenant: Tenant) -> None:
-    """Past 70 % messages go up to the first unfinished one, and those behind it stay."""
-    sequences = await tenant.publish(*(wazuh_alert() for _ in range(7)))
-    async with tenant.running():
-        await eventually(tenant.idle, "all are acknowledged")
-        await tenant.finish(*sequences[:3], *sequences[4:])
-        await tenant.janitor().make_room()
-        assert await tenant.held() == 4
-        assert await tenant.road.bus.message(names.ALERTS, sequences[2]) is None
-        assert await tenant.road.bus.message(names.ALERTS, sequences[3]) is not None
-        await tenant.finish(sequences[3])
-        await tenant.janitor(bound=5).make_room()
-        assert await tenant.held() == 0
-
-
-async def test_unacknowledged_message_is_never_purged(tenant: Tenant) -> None:
-    """While Temporal is away nothing is finished, and nothing goes however crowded it is."""
-    tenant.engine.away.set()
-    await tenant.publish(*(wazuh_alert() for _ in range(7)))
-    async with tenant.running():
-
-        async def recorded() -> bool:
-            return len(await tenant.states()) == 7
-
-        await eventually(recorded, "all are recorded")
-        await tenant.janitor(keep=timedelta(milliseconds=1)).make_room()
-        await tenant.janitor(keep=timedelta(milliseconds=1)).forget()
-        assert await tenant.held() == 7
-        tenant.engine.away.clear()
-        await eventually(tenant.idle, "all are acknowledged")
-
-
-async def test_processed_message_stays_while_there_is_room(tenant: Tenant) -> None:
-    """Below 70 % finished messages stay for replay until they are older than `keep`."""
-    sequences = await tenant.publish(*(wazuh_alert() for _ in range(5)))
-    async with tenant.running():
-        await eventually(tenant.idle, "all are acknowledged")
-        await tenant.finish(*sequences)
-        await tenant.janitor().make_room()
-        await tenant.janitor().forget()
-        assert await tenant.held() == 5
-        await tenant.janitor(keep=timedelta(milliseconds=1)).forget()
-        assert await tenant.held() == 0
-
-
-async def test_other_tenants_keep_their_messages(road: Road, tenant: Tenant) -> None:
-    """Making room for one tenant takes nothing from another."""
-    other = Tenant(road)
-    await other.publish(wazuh_alert())
-    sequences = await tenant.publish(*(wazuh_alert() for _ in range(7)))
-    async with tenant.running():
-        await eventually(tenant.idle, "all are acknowledged")
-        await tenant.finish(*sequences)
-        await tenant.janitor().make_room()
-    assert (await tenant.held(), await other.held()) == (0, 1)
-    async with other.running():
-        await eventually(other.idle, "the other one is taken off the books")
-
-
-async def test_letter_stays_until_the_ledger_has_it(road: Road, tenant: Tenant) -> None:
-    """Crowded letters go once they are in PostgreSQL, and never before."""
-    subject = names.failed_subject(tenant.tenant)
-
-    async def held() -> int:
-        return (await road.bus.holdings(names.FAILED, subject)).messages.get(subject, 0)
-
-    async def purged() -> bool:
-        await tenant.janitor().make_room()
-        return await held() == 0
-
-    async with without(road, "worker"):
-        for number in range(7):
-            await letter(tenant.tenant, b"%d" % number).post(road.bus)
-        await tenant.janitor().make_room()
-        assert await held() == 7
-    await eventually(purged, "the ledger has them, and they are gone")
-    query = "SELECT id FROM dead_letters WHERE tenant = :tenant"
-    assert len(await road.rows(query, tenant=tenant.tenant)) == 7
-
-
-def letter(tenant: TenantName, raw: bytes) -> Letter:
-    """A letter of a tenant."""
-    return Letter(
-        tenant=tenant,
-        source="wazuh",
-        kind=Kind.QUARANTINE,
-        stage=Stage.RECEIVE,
-        reason="it is no alert",
-        received_at=datetime(2026, 11, 20, 15, 4, 5, tzinfo=UTC),
-        raw=raw,
-    )
-
-
 async def test_alert_that_takes_long_refuses_nobody(narrow: Road) -> None:
     """While a receiver is away its alert waits, and full bounds behind it still pass."""
-    await narrow.take(wazuh_alert(level=7))
-    for _ in range(3):
-        answer = await narrow.post(b"\n".join(alerts(BOUND - 1)))
-        assert answer.status_code == 202, answer.text
-        await eventually(lambda: acknowledged(narrow), "all are dispatched")
+    await eventually(lambda: at_rest(narrow), "nothing is left to do")
+    waiting = await narrow.take(wazuh_alert(level=7))
+    try:
+        for _ in range(3):
+            answer = await narrow.post(b"\n".join(alerts(BOUND - 1)))
+            assert answer.status_code == 202, answer.text
+            await eventually(lambda: acknowledged(narrow), "all are dispatched")
+        assert await narrow.state(waiting) == "running"
+    finally:
+        await give_up(narrow, waiting)
+
+
+async def give_up(road: Road, alert_id: str) -> None:
+    """End an alert whose receiver never comes back."""
+
+    async def started() -> bool:
+        return await road.state(alert_id) == "running"
+
+    async def ended() -> bool:
+        return await road.state(alert_id) == "failed"
+
+    await eventually(started, "its workflow is there")
+    client = await road.temporal()
+    await client.get_workflow_handle(f"{DEMO}/{alert_id}").terminate()
+    await eventually(ended, "the sweeper found its end")
 
 
 async def acknowledged(road: Road) -> bool:
