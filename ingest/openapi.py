@@ -75,12 +75,13 @@ def document() -> dict[str, Any]:
 
 def _post(parameter: str, security: list[dict[str, list[str]]]) -> dict[str, Any]:
     refused = {
-        "400": "The body holds no JSON; its bytes are in quarantine",
-        "401": "No valid token or capability",
-        "403": "The token belongs to another source",
-        "408": "The body did not arrive in time",
-        "413": "The body is over the source's limit, packed or unpacked",
-        "503": "JetStream is full or away; post it again after Retry-After",
+        "400": _problem("The body holds no JSON, its bytes are in quarantine; or it is no HTTP"),
+        "401": _problem("No valid token or capability", header="WWW-Authenticate"),
+        "403": _problem("The token belongs to another source"),
+        "404": _problem(f"The {parameter} holds a slash, so the path is another"),
+        "408": _problem("The body did not arrive in time; the connection closes"),
+        "413": _problem("The body is over the source's limit, packed or unpacked"),
+        "503": _problem("JetStream is full or away; post it again", header="Retry-After"),
     }
     return {
         "operationId": f"postBy{parameter.capitalize()}",
@@ -97,23 +98,36 @@ def _post(parameter: str, security: list[dict[str, list[str]]]) -> dict[str, Any
                     "application/json": {"schema": {"$ref": "#/components/schemas/Outcome"}}
                 },
             },
-            **{status: problem_response(text) for status, text in refused.items()},
+            **_anywhere(),
+            **refused,
         },
     }
 
 
-def problem_response(description: str) -> dict[str, Any]:
-    """A response that carries a problem document."""
-    schema = {"$ref": "#/components/schemas/Problem"}
+def _anywhere() -> dict[str, Any]:
+    """What every address answers to a request that it does not understand."""
     return {
+        "400": _problem("The request is no HTTP; the connection closes"),
+        "405": _problem("This address takes another method", header="Allow"),
+        "431": _problem("The headers are too long; the connection closes"),
+    }
+
+
+def _problem(description: str, *, header: str = "") -> dict[str, Any]:
+    """A response that carries a problem document, and in some cases a header that says more."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    response: dict[str, Any] = {
         "description": description,
         "content": {"application/problem+json": {"schema": schema}},
     }
+    if header:
+        response["headers"] = {header: {"schema": {"type": "string"}}}
+    return response
 
 
 def _get(
     name: str, summary: str, *, content: dict[str, Any] | None = None, unready: bool = False
 ) -> dict[str, Any]:
     body = {"description": summary, "content": content or {"application/json": {"schema": {}}}}
-    responses = {"200": body, **({"503": body} if unready else {})}
+    responses = {"200": body, **({"503": body} if unready else {}), **_anywhere()}
     return {"operationId": name, "summary": summary, "responses": responses}

@@ -1,8 +1,10 @@
 """The receiver without a stack: the application on a bus that lives in memory."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
+from http import HTTPStatus
 
 import httpx
 from nats.js.api import StreamConfig, StreamInfo, StreamState
@@ -10,6 +12,7 @@ from starlette.applications import Starlette
 
 from ingest.app import Edge, create_app
 from ingest.auth import Keyring
+from ingest.openapi import document
 from ingest.publisher import Publisher
 from ingest.readiness import Readiness
 from tocsin import bus as names
@@ -129,9 +132,36 @@ def receiver(
 
 
 def sender(app: Starlette) -> httpx.AsyncClient:
-    """A client of the application that needs no socket; an exception of it is a 500."""
+    """A client of the application that needs no socket; an exception of it is a 500.
+
+    It fails the test on an answer that the OpenAPI document does not describe.
+    """
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://receiver")
+    hooks = {"response": [assert_described]}
+    return httpx.AsyncClient(transport=transport, base_url="http://receiver", event_hooks=hooks)
+
+
+async def assert_described(answer: httpx.Response) -> None:
+    """An answer has a status, a type and headers that the document gives for its operation.
+
+    For another method it is what all operations of the path describe; no path at all is a 404.
+    """
+    method = answer.request.method.lower().replace("head", "get")
+    path = next((each for each in document()["paths"] if _fits(each, answer.request.url.path)), "")
+    operations = document()["paths"].get(path, {})
+    if not operations:
+        assert answer.status_code == HTTPStatus.NOT_FOUND
+        return
+    asked = [operations[method]] if method in operations else operations.values()
+    for operation in asked:
+        described = operation["responses"].get(str(answer.status_code))
+        assert described, f"{method} {path} answers {answer.status_code}, and nobody says so"
+        assert answer.headers["content-type"].partition(";")[0] in described["content"]
+        assert all(header in answer.headers for header in described.get("headers", {}))
+
+
+def _fits(template: str, path: str) -> bool:
+    return bool(re.fullmatch(re.sub(r"\{\w+\}", ".+", template), path))
 
 
 def bearer(token: str = TOKEN) -> dict[str, str]:

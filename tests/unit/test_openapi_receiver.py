@@ -1,6 +1,7 @@
 """The receiver's OpenAPI document against what the receiver does."""
 
 import asyncio
+import re
 from collections.abc import MutableMapping
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
 from ingest.openapi import document
+from tests.doorstep import serving
 from tests.edge import (
     CAPABILITY,
     MAX_BODY,
@@ -142,3 +144,45 @@ async def test_probe_is_as_described(path: str) -> None:
     async with sender(receiver(MemoryBus())) as client:
         answer = await client.get(path)
     assert_as_described(path, answer, method="get")
+
+
+OPERATIONS = [
+    (path, method) for path, operations in document()["paths"].items() for method in operations
+]
+
+
+@pytest.mark.parametrize("path", document()["paths"])
+async def test_another_method_is_as_described(path: str) -> None:
+    """Whatever method an address does not take, the answer is a 405 with Allow, as described."""
+    operations = document()["paths"][path]
+    others = {"get", "post", "put", "patch", "delete", "options"} - {*operations}
+    async with sender(receiver(MemoryBus())) as client:
+        answers = [await client.request(other, path.replace("{", "")) for other in others]
+    for answer in answers:
+        assert answer.status_code == 405
+        assert {*operations} <= {*answer.headers["allow"].lower().split(", ")}
+        assert_as_described(path, answer, method=next(iter(operations)))
+
+
+@pytest.mark.parametrize("path", [ALERTS, HOOK])
+async def test_path_that_is_another_is_as_described(path: str) -> None:
+    """A source or capability with a slash in it leads nowhere, as described."""
+    async with sender(receiver(MemoryBus())) as client:
+        answer = await client.post(re.sub("{.*}", "a%2Fb", path), content=ALERT)
+    assert answer.status_code == 404
+    assert_as_described(path, answer)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+@pytest.mark.parametrize(("status", "header"), [(431, b"X: " + b"x" * 70_000), (400, b"\0: x")])
+async def test_head_that_is_refused_is_as_described(
+    path: str, method: str, status: int, header: bytes
+) -> None:
+    """What is refused before anybody looks at its path is described for every operation."""
+    head = f"{method.upper()} {path.replace('{', '')} HTTP/1.1\r\nHost: x\r\n".encode()
+    async with serving() as server:
+        said = await server.say(head, header + b"\r\n\r\n")
+    top, _, body = said.partition(b"\r\n\r\n")
+    assert top.startswith(b"HTTP/1.1 %d" % status)
+    headers = {"content-type": "application/problem+json"}
+    assert_as_described(path, httpx.Response(status, headers=headers, content=body), method=method)
