@@ -152,13 +152,14 @@ async def answers(url: str) -> bool:
 
 
 async def test_terminated_receiver_answers_what_is_under_way(road: Road) -> None:
-    """SIGTERM under load: each connection gets its answer or none, and the process exits with 0."""
+    """SIGTERM under load: each connection has its answer or none, and it exits with 0 in 10 s."""
     port = choose_ports(["x"])["x"]
     url = f"http://127.0.0.1:{port}"
     process = await receive(road, "--listen", f"127.0.0.1:{port}")
     await eventually(lambda: answers(url), "it listens")
     headers = {"X-API-Key": road.stack.endpoints.token}
     taken: list[str] = []
+    told = asyncio.Event()
 
     async def post(web: httpx.AsyncClient, alert: dict[str, object]) -> None:
         try:
@@ -167,12 +168,13 @@ async def test_terminated_receiver_answers_what_is_under_way(road: Road) -> None
             return
         if answer.status_code == 202:
             taken.extend(answer.json()["ids"])
-        if len(taken) == 40 and process.returncode is None:
+        if len(taken) >= 40 and not told.is_set():
+            told.set()
             process.send_signal(signal.SIGTERM)
 
     async with httpx.AsyncClient(trust_env=False) as web:
         await asyncio.gather(*(post(web, wazuh_alert()) for _ in range(150)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         await process.communicate()
     assert process.returncode == 0
     assert len(taken) >= 40
