@@ -18,6 +18,7 @@ from rich.text import Text
 from console.client import Client
 from console.embedded.endpoints import Endpoints
 from console.printing import shown
+from console.sending import receiver_client
 from tocsin.domain.text import one_line
 
 _PATIENCE: Final = 60.0
@@ -73,7 +74,10 @@ async def show(endpoints: Endpoints) -> int:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console
     )
     task = bar.add_task("alerts delivered", total=len(rows))
-    async with Client(endpoints.api, endpoints.operator_token) as api, httpx.AsyncClient() as web:
+    async with (
+        Client(endpoints.api, endpoints.operator_token) as api,
+        receiver_client(endpoints.receiver_certificate) as web,
+    ):
         with Live(console=console, refresh_per_second=8, transient=False) as live:
             sending = asyncio.create_task(_send(endpoints, web, alerts, rows))
             deadline = time.monotonic() + _PATIENCE

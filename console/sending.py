@@ -1,7 +1,6 @@
 """Posting events to a receiver, a few at a time, and again while it is busy."""
 
 import asyncio
-import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -82,6 +81,16 @@ class Delivered(msgspec.Struct, kw_only=True):
         return counts + refused
 
 
+def receiver_client(certificate: str) -> httpx.AsyncClient:
+    """A client of a receiver.
+
+    Args:
+        certificate: PEM file of the one certificate to trust; empty for the machine's authorities.
+    """
+    verify = trust_only(Path(certificate)) if certificate else trust()
+    return httpx.AsyncClient(timeout=30, trust_env=False, verify=verify)
+
+
 async def deliver(data: bytes, target: Target) -> Delivered:
     """Post every event in a file's bytes.
 
@@ -95,9 +104,7 @@ async def deliver(data: bytes, target: Target) -> Delivered:
     places = asyncio.Semaphore(_AT_ONCE)
     with _progress(len(pieces)) as progress:
         bar = progress.add_task("sending", total=len(pieces))
-        async with httpx.AsyncClient(
-            timeout=30, trust_env=False, verify=_trusted(target)
-        ) as client:
+        async with receiver_client(target.certificate) as client:
 
             async def one(raw: bytes) -> None:
                 async with places:
@@ -155,10 +162,6 @@ def _read(response: httpx.Response, target: Target) -> _Taken | _Refusal:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         answered = f"{target.place} answered {response.status_code}"
         return _Refusal(f"{answered}, and is no receiver of tocsin")
-
-
-def _trusted(target: Target) -> ssl.SSLContext:
-    return trust_only(Path(target.certificate)) if target.certificate else trust()
 
 
 def _count(outcome: Delivered, answer: _Taken | _Refusal) -> None:

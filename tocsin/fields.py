@@ -224,7 +224,12 @@ HeaderName = Annotated[
 """Name of an HTTP header."""
 
 HeaderValue = Annotated[
-    Text, matching(r"^[^\r\n\x00]*$", "must be one line", "take the line breaks out")
+    Text,
+    matching(
+        r"^(?:[!-~](?:[\t -~]*[!-~])?)?$",
+        "must be one line of printable ASCII without space at its ends",
+        "quote it, and take out what is beyond that",
+    ),
 ]
 """Value of an HTTP header, or a reference to it."""
 

@@ -314,7 +314,7 @@ PROBLEMS: dict[str, tuple[str, int, str]] = {
     "bad header value": (
         HEADERS + '{a: "b\\nc"}\n',
         11,
-        "receivers.webhook.headers.a must be one line",
+        "receivers.webhook.headers.a must be one line of printable ASCII",
     ),
     "plain password": (
         EMAIL + "    to: [a@example.org]\n    password: hunter2\n",
