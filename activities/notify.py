@@ -39,9 +39,6 @@ LEASE: Final = timedelta(seconds=25)
 # the receiver asks for; where it held fewer, the worker was away.
 GIVE_UP_AFTER: Final = timedelta(hours=1)
 FEWEST_ATTEMPTS: Final = 10
-# Of the notifications one process sends at once, the most that one tenant may hold.
-TENANT_SHARE: Final = 25
-_FULL_HOUSE: Final = timedelta(seconds=1)
 
 
 class Notifying:
@@ -69,7 +66,6 @@ class Notifying:
         self._channels = channels
         self._bus = bus
         self._clock = clock
-        self._shares = {tenant: asyncio.Semaphore(TENANT_SHARE) for tenant in tenants}
 
     @activity.defn(name="SendNotification")
     async def send(self, request: NotifyRequest) -> Notified:
@@ -83,14 +79,10 @@ class Notifying:
             LookupError: There is no such notification.
             StoreUnavailable: PostgreSQL is away.
         """
-        share = self._shares.get(TenantName(request.tenant)) or asyncio.Semaphore()
-        if share.locked():
-            raise _later("the tenant's share of senders is busy", _FULL_HOUSE)
-        async with share:
-            lease = await notifications.take(self._database, request.notification, duration=LEASE)
-            if lease is None:
-                return await self._settled(request.notification)
-            return await self._attempt(lease)
+        lease = await notifications.take(self._database, request.notification, duration=LEASE)
+        if lease is None:
+            return await self._settled(request.notification)
+        return await self._attempt(lease)
 
     async def _attempt(self, lease: Lease) -> Notified:
         try:

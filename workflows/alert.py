@@ -3,7 +3,6 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.common import Priority
 
 with workflow.unsafe.imports_passed_through():
     from activities.notify import Notifying
@@ -63,8 +62,7 @@ class AlertWorkflow:
             outcome = await workflow.execute_activity_method(
                 Notifying.send,
                 NotifyRequest(tenant=ref.tenant, notification=notification),
-                task_queue=policies.NOTIFY_QUEUE,
-                priority=Priority(fairness_key=ref.tenant),
+                task_queue=policies.notify_queue(ref.tenant),
                 start_to_close_timeout=policies.NOTIFY_TIMEOUT,
                 retry_policy=policies.NOTIFY_RETRY,
             )

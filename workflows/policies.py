@@ -5,8 +5,9 @@ from typing import Final
 
 from temporalio.common import RetryPolicy
 
+from tocsin.domain.alert import TenantName
+
 ALERTS_QUEUE: Final = "tocsin-alerts"
-NOTIFY_QUEUE: Final = "tocsin-notify"
 
 # A worker that died is noticed after these (the server's default of 10 s costs 10 to 14 s).
 TASK_TIMEOUT: Final = timedelta(seconds=3)
@@ -27,3 +28,8 @@ NOTIFY_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     maximum_interval=timedelta(minutes=2),
 )
+
+
+def notify_queue(tenant: TenantName) -> str:
+    """Where a tenant's notifications wait for a sender; nobody else's wait behind them."""
+    return f"tocsin-notify-{tenant}"

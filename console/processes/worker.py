@@ -1,6 +1,7 @@
 """`tocsin work`: dispatcher and workflow worker in one process, so that starts are eager."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from temporalio.client import Client
 from temporalio.worker import (
+    PollerBehaviorAutoscaling,
     UnsandboxedWorkflowRunner,
     Worker,
     WorkflowRunner,
@@ -32,6 +34,7 @@ from ingest.dispatcher.starter import Starter
 from ingest.dispatcher.sweeper import Sweeper
 from ingest.sources.registry import open_source
 from tocsin import temporal
+from tocsin.domain.alert import TenantName
 from tocsin.errors import BUGS
 from tocsin.outbound import Outbound
 from tocsin.settings import Settings, WorkerSettings
@@ -43,7 +46,9 @@ from workflows.alert import AlertWorkflow
 
 log = structlog.get_logger()
 
-_NOTIFICATIONS: Final = 100
+# Of one tenant, sent at once by this process.
+_NOTIFICATIONS: Final = 25
+_NOTIFY_POLLERS: Final = PollerBehaviorAutoscaling(minimum=1, maximum=5, initial=1)
 _CACHED_WORKFLOWS: Final = 1000
 _DRAIN: Final = timedelta(seconds=3)
 
@@ -90,14 +95,13 @@ async def work(clients: Clients, stop: asyncio.Event) -> None:
         )
         for name, tenant in tenants.items()
     )
+    ways = channels(outbound, clients.secrets)
+    workers = _workers(
+        client, activities(database, recent, bus, tenants, ways), tenants, settings.worker
+    )
     await together(
         stop,
-        _workers(
-            client,
-            activities(database, recent, bus, tenants, channels(outbound, clients.secrets)),
-            stop,
-            settings.worker,
-        ),
+        *(_serve(worker, stop) for worker in workers),
         keep_ledger(bus, database, patience),
         Sweeper(client, database, patience, settings.worker.sweep_interval).run(),
         Janitor(bus, database, tenants, settings.nats, patience).run(),
@@ -106,10 +110,14 @@ async def work(clients: Clients, stop: asyncio.Event) -> None:
     )
 
 
-async def _workers(
-    client: Client, work: Activities, stop: asyncio.Event, settings: WorkerSettings
-) -> None:
-    """Run workflows with their local activities, and notifications on a queue of their own."""
+def _workers(
+    client: Client, work: Activities, tenants: Iterable[TenantName], settings: WorkerSettings
+) -> list[Worker]:
+    """One for workflows with their local activities, and one per tenant for its notifications.
+
+    What is too much for a tenant's receivers waits at Temporal, on the tenant's own queue, where it
+    costs no attempt and takes nobody's place.
+    """
     runner: WorkflowRunner = (
         SandboxedWorkflowRunner() if settings.sandbox else UnsandboxedWorkflowRunner()
     )
@@ -127,16 +135,24 @@ async def _workers(
         sticky_queue_schedule_to_start_timeout=policies.STICKY_TIMEOUT,
         graceful_shutdown_timeout=_DRAIN,
     )
-    notify = Worker(
-        client,
-        task_queue=policies.NOTIFY_QUEUE,
-        activities=list(work.notify),
-        interceptors=[temporal.Classifying()],
-        max_concurrent_activities=_NOTIFICATIONS,
-        graceful_shutdown_timeout=_DRAIN,
+    notify = (
+        Worker(
+            client,
+            task_queue=policies.notify_queue(tenant),
+            activities=list(work.notify),
+            interceptors=[temporal.Classifying()],
+            max_concurrent_activities=_NOTIFICATIONS,
+            activity_task_poller_behavior=_NOTIFY_POLLERS,
+            graceful_shutdown_timeout=_DRAIN,
+        )
+        for tenant in tenants
     )
-    async with alerts, notify:
-        log.info("worker_started")
+    return [alerts, *notify]
+
+
+async def _serve(worker: Worker, stop: asyncio.Event) -> None:
+    async with worker:
+        log.info("worker_started", queue=worker.task_queue)
         await stop.wait()
 
 

@@ -28,7 +28,7 @@ class NotifyWorkflow:
         await workflow.execute_activity(
             "SendNotification",
             request,
-            task_queue=policies.NOTIFY_QUEUE,
+            task_queue=policies.notify_queue(DEMO),
             start_to_close_timeout=policies.NOTIFY_TIMEOUT,
             retry_policy=policies.NOTIFY_RETRY,
         )

@@ -109,7 +109,7 @@ async def working(
     )
     notify = Worker(
         environment.client,
-        task_queue=policies.NOTIFY_QUEUE,
+        task_queue=policies.notify_queue(TenantName("acme")),
         activities=[world.send],
         interceptors=[Classifying()],
     )

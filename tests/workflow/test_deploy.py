@@ -56,7 +56,11 @@ async def test_alert_under_way_finishes_after_the_rollback(
         workflow_runner=UnsandboxedWorkflowRunner(),
         workflow_failure_exception_types=list(BUGS),
     )
-    notify = Worker(time_skipping.client, task_queue=policies.NOTIFY_QUEUE, activities=[world.send])
+    notify = Worker(
+        time_skipping.client,
+        task_queue=policies.notify_queue(TenantName("acme")),
+        activities=[world.send],
+    )
     async with deployed, notify:
 
         async def refused() -> bool:
