@@ -37,6 +37,8 @@ class Wazuh(Source):
         if not isinstance(document, dict):
             raise NotAnAlert("It is no JSON object")
         for shape, path in _CARRIERS:
+            if path and path[0] not in document:
+                continue
             alert = child(document, *path)
             if isinstance(alert.get("rule"), dict):
                 return read_alert(alert, shape)
