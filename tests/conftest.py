@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from temporalio.testing import WorkflowEnvironment
 
 from console.embedded.options import StackOptions
@@ -16,6 +17,10 @@ from tests.road import Road
 from tests.stack import RunningStack, running_stack
 from tocsin.settings import load_settings
 from tocsin.temporal import DATA_CONVERTER
+
+# The same examples in every run, and no deadline: two cores are shared with the servers.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
