@@ -1,0 +1,97 @@
+"""What one tenant's flood, or its silent receiver, does to the pages of another: nothing."""
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest_asyncio
+from temporalio.client import Client
+
+from console.embedded.options import StackOptions
+from console.embedded.state import fingerprint
+from console.processes.clients import Clients
+from tests.integration.listener import answer, listening
+from tests.road import Road, eventually, wazuh_alert
+from tests.stack import running_stack
+from tocsin.settings import load_settings
+
+FLOOD = 600
+WAITING = 200
+PAGED_WITHIN = 10.0
+
+
+def tenant_file(name: str, receiver: str) -> str:
+    """A tenant whose token is its name, and who is paged of everything; JSON is YAML, too."""
+    source = {"name": "wazuh", "kind": "wazuh", "tokens": [fingerprint(name)]}
+    routes = [{"name": "page", "when": "true", "receivers": ["page"]}]
+    page = {"name": "page", "webhook": {"url": receiver}}
+    return json.dumps({"tenant": name, "sources": [source], "receivers": [page], "routes": routes})
+
+
+@asynccontextmanager
+async def stack_of(folder: Path, **receivers: str) -> AsyncIterator[Road]:
+    """A stack with more tenants than the demo's, each with the receiver it pages."""
+    (folder / "tenants").mkdir()
+    for name, url in receivers.items():
+        (folder / "tenants" / f"{name}.yaml").write_text(tenant_file(name, url))
+    with running_stack(StackOptions(data_dir=folder)) as running:
+        settings = load_settings(Path(running.endpoints.configuration))
+        async with (
+            Clients(settings, "tests") as clients,
+            httpx.AsyncClient(timeout=20, trust_env=False) as web,
+        ):
+            yield Road(running, web, await clients.bus(), await clients.database())
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def flooded(tmp_path: Path) -> AsyncIterator[Road]:
+    """A stack flooded by `silent`, whose receiver hangs, and by `busy`, whose receiver answers."""
+    async with (
+        listening(None) as silent,
+        listening(answer(204)) as busy,
+        stack_of(tmp_path, silent=silent.url, busy=busy.url) as road,
+    ):
+        for tenant in ("silent", "busy"):
+            flood = b"\n".join(json.dumps(wazuh_alert(level=12)).encode() for _ in range(FLOOD))
+            posted = await road.post(flood, Authorization=f"Bearer {tenant}")
+            assert posted.status_code == 202, posted.text
+        yield road
+
+
+async def paged(road: Road) -> None:
+    """Post an alert of the demo tenant and wait, within the bound, until its pager has it."""
+    alert_id = await road.take(wazuh_alert(level=12))
+
+    async def heard() -> bool:
+        return any(each["key"].endswith("-page") for each in await road.arrived(alert_id))
+
+    await eventually(heard, "the page of another tenant arrives", within=PAGED_WITHIN)
+
+
+async def attempts_in_vain(road: Road, client: Client, alert_ids: Iterable[str]) -> list[str]:
+    """Alerts of `silent` whose notification Temporal attempted more often than it was sent."""
+    attempted = {}
+    for alert_id in alert_ids:
+        description = await client.get_workflow_handle(f"silent/{alert_id}").describe()
+        for pending in description.raw_description.pending_activities:
+            attempted[alert_id] = pending.attempt
+    rows = await road.rows("SELECT alert_id, attempts FROM notifications WHERE tenant = 'silent'")
+    sent = {row.alert_id: row.attempts for row in rows}
+    return [each for each, attempt in attempted.items() if attempt > sent[each] + 1]
+
+
+async def test_pages_of_one_tenant_wait_for_no_other(flooded: Road) -> None:
+    """While two floods wait to be sent a third tenant's pages arrive, and waiting costs nothing."""
+
+    async def waiting() -> list[str] | None:
+        query = "SELECT tenant, alert_id FROM notifications WHERE status = 'pending'"
+        rows = await flooded.rows(query)
+        silent = [row.alert_id for row in rows if row.tenant == "silent"]
+        return silent if len(silent) >= WAITING else None
+
+    held = await eventually(waiting, "the silent receiver's notifications wait", within=60)
+    for _ in range(3):
+        await paged(flooded)
+    assert not await attempts_in_vain(flooded, await flooded.temporal(), held[:50])
