@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from temporalio import activity, workflow
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -30,6 +30,8 @@ from tocsin.temporal import Classifying
 from workflows import policies
 from workflows.alert import AlertWorkflow
 
+Handle = WorkflowHandle[AlertWorkflow, None]
+ACME = TenantName("acme")
 VERDICT = Verdict(severity=Severity.HIGH, disposition=Disposition.SUSPICIOUS, given_by=Giver.RULES)
 
 
@@ -109,7 +111,7 @@ async def working(
     )
     notify = Worker(
         environment.client,
-        task_queue=policies.notify_queue(TenantName("acme")),
+        task_queue=policies.notify_queue(ACME),
         activities=[world.send],
         interceptors=[Classifying()],
     )
@@ -117,16 +119,23 @@ async def working(
         yield
 
 
+async def start(environment: WorkflowEnvironment, tenant: TenantName) -> tuple[AlertRef, Handle]:
+    """Start one alert of a tenant."""
+    ref = AlertRef(tenant=tenant, alert_id=AlertId(uuid.uuid4().hex))
+    handle = await environment.client.start_workflow(
+        AlertWorkflow.run,
+        AlertStart(ref=ref, source="wazuh"),
+        id=ref.workflow_id,
+        task_queue=policies.ALERTS_QUEUE,
+    )
+    return ref, handle
+
+
 async def run(environment: WorkflowEnvironment, world: World) -> AlertRef:
     """Run one alert from start to end."""
-    ref = AlertRef(tenant=TenantName("acme"), alert_id=AlertId(uuid.uuid4().hex))
     async with working(environment, world):
-        await environment.client.execute_workflow(
-            AlertWorkflow.run,
-            AlertStart(ref=ref, source="wazuh"),
-            id=ref.workflow_id,
-            task_queue=policies.ALERTS_QUEUE,
-        )
+        ref, handle = await start(environment, ACME)
+        await handle.result()
     return ref
 
 
@@ -163,6 +172,27 @@ async def test_workflow_follows_what_was_stored(time_skipping: WorkflowEnvironme
     world = World(saved=Saved(severity=Severity.LOW, route="other", notifications=("theirs",)))
     await run(time_skipping, world)
     assert world.sent() == ["theirs"]
+
+
+async def test_notification_waits_for_senders_of_its_own_tenant(
+    time_skipping: WorkflowEnvironment,
+) -> None:
+    """Notifications of a tenant whose file no worker has wait until one has it."""
+    world = World(saved=Saved(route="page", notifications=("a",)))
+    absent = TenantName("absent")
+    async with working(time_skipping, world):
+        _, waiting = await start(time_skipping, absent)
+        _, other = await start(time_skipping, ACME)
+        await other.result()
+        assert world.sent() == ["a"]
+        senders = Worker(
+            time_skipping.client,
+            task_queue=policies.notify_queue(absent),
+            activities=[world.send],
+        )
+        async with senders:
+            await waiting.result()
+    assert world.sent() == ["a", "a"]
 
 
 async def test_fallback_hears_of_what_failed_for_good(time_skipping: WorkflowEnvironment) -> None:
