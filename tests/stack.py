@@ -53,9 +53,9 @@ class RunningStack:
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
 
-    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a part a signal; it comes back when it dies of it."""
-        self._loop.call_soon_threadsafe(self._stack.kill, name, number)
+    def kill(self, name: str) -> None:
+        """Let a part die a moment from now; it comes back."""
+        self._loop.call_soon_threadsafe(self._stack.kill, name)
 
     def restart(self, name: str) -> None:
         """Kill a part with SIGKILL, and wait until it serves again.

@@ -99,9 +99,9 @@ class Stack:
         """Stop a part, which stays stopped."""
         await self._children[name].stop()
 
-    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a part a signal; it comes back when it dies of it."""
-        self._children[name].kill(number)
+    def kill(self, name: str) -> None:
+        """Let a part die of SIGKILL; it comes back."""
+        self._children[name].kill(signal.SIGKILL)
 
     def pid(self, name: str) -> int | None:
         """Process id of a part; None while it does not run."""

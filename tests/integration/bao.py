@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -70,9 +69,10 @@ class Bao:
         assert key is not None
         self.call("PUT", "sys/unseal", {"key": key[1].decode()})
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send the server a signal, such as SIGSTOP."""
-        self.process.send_signal(number)
+    def kill(self) -> None:
+        """Let it die at once."""
+        self.process.kill()
+        self.process.wait(DEADLINE_SECONDS)
 
 
 @contextlib.contextmanager
@@ -105,7 +105,6 @@ def running_bao(folder: Path) -> Iterator[Bao]:
         yield bao
     finally:
         bao.client.close()
-        process.send_signal(signal.SIGCONT)
         process.terminate()
         process.wait(DEADLINE_SECONDS)
 

@@ -1,15 +1,13 @@
 """The receiver while things break: nothing acknowledged is lost, and no answer is late."""
 
 import asyncio
-import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import msgspec
 
+from tests.freezing import frozen
 from tests.road import Road, eventually, wazuh_alert
 
 AT_ONCE = 64
@@ -21,16 +19,6 @@ async def post_or_none(road: Road, alert: dict[str, Any]) -> httpx.Response | No
         return await road.post(alert)
     except httpx.HTTPError:
         return None
-
-
-@asynccontextmanager
-async def standing_still(road: Road, part: str) -> AsyncIterator[None]:
-    """A part neither answers nor goes away for the time of the block."""
-    road.stack.kill(part, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        road.stack.kill(part, signal.SIGCONT)
 
 
 async def taking(road: Road) -> None:
@@ -78,7 +66,7 @@ async def test_bus_that_stands_still_is_said_in_time(road: Road) -> None:
     """
     small = [wazuh_alert() for _ in range(8)]
     large = [wazuh_alert(full_log="x" * 900_000) for _ in range(24)]
-    async with standing_still(road, "nats"):
+    with frozen(road.stack.pid("nats")):
         began = time.monotonic()
         answers = await asyncio.gather(*(road.post(alert) for alert in small + large))
         late = time.monotonic() - began
@@ -99,7 +87,7 @@ async def test_bus_that_stands_still_is_said_in_time(road: Road) -> None:
 
 async def test_bus_that_comes_back_is_noticed_at_once(road: Road) -> None:
     """After NATS stood still a post is taken as soon as it answers."""
-    async with standing_still(road, "nats"):
+    with frozen(road.stack.pid("nats")):
         assert (await road.post(wazuh_alert())).status_code == 503
     began = time.monotonic()
     await taking(road)

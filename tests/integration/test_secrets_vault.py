@@ -1,7 +1,6 @@
 """Secrets out of a real OpenBao: logging in, staying in, and what holds while it is away."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.freezing import frozen
 from tests.integration.bao import ROOT_TOKEN, Bao, running_bao, wait_for
 from tocsin.errors import SecretMissing, VaultUnavailable
 from tocsin.secrets import Reference, Secrets
@@ -226,7 +226,7 @@ async def test_lease_end(mortal: Bao, settings: Callable[..., VaultSettings]) ->
     clock = Clock()
     async with Secrets(settings(mortal, token_ttl="600s"), clock=clock) as secrets:
         await secrets.resolve(f"vault:{path}#key")
-        mortal.signal(signal.SIGKILL)
+        mortal.kill()
         clock.ahead += 301
         assert await secrets.resolve(f"vault:{path}#key") == VALUE
         clock.ahead += 301
@@ -241,10 +241,12 @@ async def test_frozen_server(mortal: Bao, settings: Callable[..., VaultSettings]
     impatient = settings(mortal).model_copy(update={"timeout": timedelta(seconds=0.5)})
     async with Secrets(impatient, clock=clock) as secrets:
         await secrets.resolve(f"vault:{path}#key")
-        mortal.signal(signal.SIGSTOP)
         clock.ahead += 301
         wanted = [f"vault:{path}#key"] * 50
-        with patch.object(Vault, "read", autospec=True, side_effect=Vault.read) as asked:
+        with (
+            frozen(mortal.process.pid),
+            patch.object(Vault, "read", autospec=True, side_effect=Vault.read) as asked,
+        ):
             start = time.monotonic()
             assert await asyncio.gather(*map(secrets.resolve, wanted)) == [VALUE] * 50
             assert await secrets.resolve(wanted[0]) == VALUE
