@@ -10,7 +10,8 @@ from tocsin.domain.alert import TenantName
 from tocsin.errors import BusFull
 from tocsin.jetstream import Ack, Bus
 
-_WAIT: Final = timedelta(seconds=0.4)
+# With both attempts to publish, and on busy cores, within the two seconds of a 503.
+_WAIT: Final = timedelta(seconds=1)
 
 
 class Room:

@@ -96,27 +96,39 @@ class Janitor:
         for tenant in self._tenants:
             await self._purge_finished(tenant, before=datetime.now(UTC) - self._settings.keep)
 
-    async def _serve(self, subject: str) -> None:
+    async def make_room_for(self, tenant: TenantName) -> None:
         """Make room for the one tenant that a receiver asks for.
 
         An alert may take an hour, while its receiver is away; what came after it must not refuse
-        what comes next. So where nothing is finished, what is dispatched goes: its bytes are in
-        PostgreSQL, and its workflow runs.
+        what comes next. So where what is finished makes too little room, what is dispatched goes:
+        its bytes are in PostgreSQL, and its workflow runs.
+
+        Raises:
+            Unavailable: JetStream or PostgreSQL is away.
         """
-        tenant = TenantName(subject.rpartition(".")[2])
+        await self._purge_finished(tenant, before=datetime.now(UTC))
+        if await self._is_crowded(tenant):
+            await self._purge_acknowledged(
+                names.ALERTS, names.dispatcher_consumer(tenant), names.ingest_subject(tenant)
+            )
+        await self._purge_letters(tenant)
+
+    async def _serve(self, subject: str) -> None:
         try:
-            if not await self._purge_finished(tenant, before=datetime.now(UTC)):
-                await self._purge_acknowledged(
-                    names.ALERTS, names.dispatcher_consumer(tenant), names.ingest_subject(tenant)
-                )
-            await self._purge_letters(tenant)
+            await self.make_room_for(TenantName(subject.rpartition(".")[2]))
         except Unavailable as error:
             log.warning("dependency_away", dependency=error.dependency, error=str(error))
 
-    async def _purge_finished(self, tenant: TenantName, *, before: datetime) -> int:
+    async def _is_crowded(self, tenant: TenantName) -> bool:
+        subject = names.ingest_subject(tenant)
+        held = await self._bus.holdings(names.ALERTS, subject)
+        full = self._is_full(held.messages.get(subject, 0))
+        return full or held.bytes > FULL * self._settings.max_bytes
+
+    async def _purge_finished(self, tenant: TenantName, *, before: datetime) -> None:
         consumer = await self._bus.consumer(names.ALERTS, names.dispatcher_consumer(tenant))
         if consumer is None or consumer.ack_floor is None:
-            return 0
+            return
         subject = names.ingest_subject(tenant)
         holdings = await self._bus.holdings(names.ALERTS, subject)
         below = await balance.finished_below(
@@ -126,7 +138,7 @@ class Janitor:
             sequences=(holdings.first, consumer.ack_floor.stream_seq),
             before=before,
         )
-        return await self._purge(names.ALERTS, subject, below)
+        await self._purge(names.ALERTS, subject, below)
 
     async def _purge_letters(self, tenant: TenantName) -> None:
         """Letters are all in PostgreSQL once the ledger has acknowledged them."""
@@ -137,11 +149,10 @@ class Janitor:
         if state and state.ack_floor:
             await self._purge(stream, subject, state.ack_floor.stream_seq + 1)
 
-    async def _purge(self, stream: str, subject: str, below: int) -> int:
+    async def _purge(self, stream: str, subject: str, below: int) -> None:
         purged = await self._bus.purge(stream, subject, below=below)
         if purged:
             log.info("stream_purged", stream=stream, subject=subject, below=below, purged=purged)
-        return purged
 
     def _is_full(self, held: int) -> bool:
         return held > FULL * self._settings.max_messages_per_tenant

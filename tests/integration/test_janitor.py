@@ -77,6 +77,19 @@ async def test_unacknowledged_message_is_never_purged(tenant: Tenant) -> None:
         await eventually(tenant.idle, "all are acknowledged")
 
 
+@pytest.mark.parametrize(("bound", "left"), [(8, 0), (20, 6)], ids=["crowded", "roomy"])
+async def test_dispatched_gives_way_where_finished_is_too_little(
+    tenant: Tenant, bound: int, left: int
+) -> None:
+    """Asked for room, the janitor takes what is finished, and what is dispatched if need be."""
+    first, *_ = await tenant.publish(*(wazuh_alert() for _ in range(7)))
+    async with tenant.running():
+        await eventually(tenant.idle, "all are acknowledged")
+        await tenant.finish(first)
+        await tenant.janitor(bound=bound).make_room_for(tenant.tenant)
+        assert await tenant.held() == left
+
+
 async def test_processed_message_stays_while_there_is_room(tenant: Tenant) -> None:
     """Below 70 % finished messages stay for replay until they are older than `keep`."""
     sequences = await tenant.publish(*(wazuh_alert() for _ in range(5)))
