@@ -76,14 +76,14 @@ async def balance(bus: Bus, database: Database, tenants: Iterable[TenantName]) -
     Raises:
         Unavailable: JetStream or PostgreSQL is away.
     """
-    epoch = await bus.epoch(ALERTS)
+    epoch = await bus.stock.epoch(ALERTS)
     floor = await _acknowledged(bus, tenants)
     unrecorded = await _unrecorded(bus, database, epoch, floor)
-    ledger = await bus.consumer(FAILED, LEDGER)
+    ledger = await bus.stock.consumer(FAILED, LEDGER)
     unread = (ledger.num_pending or 0) + (ledger.num_ack_pending or 0) if ledger else 0
     missing = () if unread else await unlettered(database, epoch, last=floor, limit=_MOST_NAMED)
     counts = await entries(database, epoch=epoch)
-    last = (await bus.stream(ALERTS)).state.last_seq
+    last = (await bus.stock.stream(ALERTS)).state.last_seq
     return close(counts, last=last, unread=unread, unrecorded=unrecorded, unlettered=missing)
 
 
@@ -129,9 +129,9 @@ def close(
 
 async def _acknowledged(bus: Bus, tenants: Iterable[TenantName]) -> int:
     """Every message up to here was acknowledged by its tenant's dispatcher, or waits for none."""
-    last = (await bus.stream(ALERTS)).state.last_seq
+    last = (await bus.stock.stream(ALERTS)).state.last_seq
     consumers = await asyncio.gather(
-        *(bus.consumer(ALERTS, dispatcher_consumer(tenant)) for tenant in tenants)
+        *(bus.stock.consumer(ALERTS, dispatcher_consumer(tenant)) for tenant in tenants)
     )
     floors = [
         consumer.ack_floor.stream_seq if consumer.ack_floor else 0
@@ -146,10 +146,10 @@ async def _unrecorded(bus: Bus, database: Database, epoch: int, floor: int) -> t
     missing = await gaps(database, epoch=epoch, last=floor, limit=_MOST_NAMED)
     lost = []
     for sequence in missing:
-        message = await bus.message(ALERTS, sequence)
+        message = await bus.stock.message(ALERTS, sequence)
         subject = (message.subject or "") if message else ""
         tenant = TenantName(subject.rpartition(".")[2])
-        consumer = await bus.consumer(ALERTS, dispatcher_consumer(tenant))
+        consumer = await bus.stock.consumer(ALERTS, dispatcher_consumer(tenant))
         waits = consumer and (consumer.num_pending or consumer.num_ack_pending)
         floor = consumer.ack_floor.stream_seq if consumer and consumer.ack_floor else 0
         acknowledged = consumer is not None and (not waits or sequence <= floor)

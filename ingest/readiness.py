@@ -39,7 +39,7 @@ class Readiness:
         """Whether JetStream answers and did not refuse the last event as it would anybody's."""
         try:
             async with asyncio.timeout(1):
-                await self._bus.stream(ALERTS)
+                await self._bus.stock.stream(ALERTS)
         except (BusUnavailable, TimeoutError):
             return _AWAY
         if self._bus.full:

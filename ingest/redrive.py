@@ -178,7 +178,7 @@ class Redriver:
         ack = await self._bus.publish(ingest_subject(receipt.tenant), once.raw, given)
         if not ack.duplicate:
             return once.ref
-        epoch = await self._bus.epoch(ALERTS)
+        epoch = await self._bus.stock.epoch(ALERTS)
         if not await is_quarantined(self._database, epoch, ack.sequence):
             return once.ref
         following = msgspec.structs.replace(once.ref, run=once.ref.run + 1)

@@ -20,6 +20,7 @@ from tocsin.domain.alert import TenantName
 from tocsin.errors import BusFull, BusUnavailable, StreamFull, TooLarge
 from tocsin.jetstream import Ack, Bus
 from tocsin.settings import NatsSettings, ReceiverSettings
+from tocsin.stock import Stock
 from tocsin.tenants import SourceConfig, TenantConfig
 
 TENANT = TenantName("acme")
@@ -56,6 +57,22 @@ def acme() -> dict[TenantName, TenantConfig]:
     return {TENANT: TenantConfig(tenant=TENANT, sources=sources)}
 
 
+class MemoryStock(Stock):
+    """Looks at what a bus in memory holds."""
+
+    def __init__(self, bus: "MemoryBus") -> None:
+        super().__init__(bus.client, bus.jetstream)
+        self._bus = bus
+
+    async def stream(self, name: str) -> StreamInfo:
+        """State of one stream."""
+        if not self._bus.connected:
+            raise BusUnavailable("not connected")
+        count = len(self._bus.kept)
+        state = StreamState(count, bytes=0, first_seq=1, last_seq=count, consumer_count=0)
+        return StreamInfo(config=StreamConfig(name=name), state=state)
+
+
 class MemoryBus(Bus):
     """Keeps messages as JetStream does; its publishing passes the contract of the real one.
 
@@ -76,6 +93,7 @@ class MemoryBus(Bus):
         self, *, bound: int = 100_000, largest: int = 1024**2, room: int = 1024**3
     ) -> None:
         super().__init__(NatsSettings(), name="memory")
+        self.stock = MemoryStock(self)
         self.kept: list[tuple[str, bytes, Mapping[str, str]]] = []
         self.bound = bound
         self.room = room
@@ -104,14 +122,6 @@ class MemoryBus(Bus):
 
     async def ask(self, subject: str, *, wait: timedelta) -> None:
         """Nobody is there who could make room."""
-
-    async def stream(self, name: str) -> StreamInfo:
-        """State of one stream."""
-        if not self.connected:
-            raise BusUnavailable("not connected")
-        count = len(self.kept)
-        state = StreamState(count, bytes=0, first_seq=1, last_seq=count, consumer_count=0)
-        return StreamInfo(config=StreamConfig(name=name), state=state)
 
 
 def receiver(

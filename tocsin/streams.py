@@ -181,7 +181,7 @@ async def find_missing(
     if not any(wrong):
         for stream, consumer in consumer_configs(tenants, worker):
             name = str(consumer.durable_name)
-            if await on.consumer(stream, name) is None:
+            if await on.stock.consumer(stream, name) is None:
                 wrong.append(f"consumer {name} of {stream}")
     return [each for each in wrong if each]
 

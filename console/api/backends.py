@@ -109,7 +109,7 @@ class Backends:
         await (await self.database()).ping()
 
     async def _ask_bus(self) -> None:
-        await (await self.bus()).stream(ALERTS)
+        await (await self.bus()).stock.stream(ALERTS)
 
 
 def _state(name: str, answer: BaseException | None) -> str:

@@ -77,8 +77,8 @@ class Janitor:
         Raises:
             Unavailable: JetStream or PostgreSQL is away.
         """
-        alerts = await self._bus.holdings(names.ALERTS, names.INGEST_SUBJECTS)
-        failed = await self._bus.holdings(names.FAILED, names.FAILED_SUBJECTS)
+        alerts = await self._bus.stock.holdings(names.ALERTS, names.INGEST_SUBJECTS)
+        failed = await self._bus.stock.holdings(names.FAILED, names.FAILED_SUBJECTS)
         crowded = alerts.bytes > FULL * self._settings.max_bytes
         piled = failed.bytes > FULL * self._settings.max_bytes / FAILED_SHARE
         for tenant in self._tenants:
@@ -121,20 +121,20 @@ class Janitor:
 
     async def _is_crowded(self, tenant: TenantName) -> bool:
         subject = names.ingest_subject(tenant)
-        held = await self._bus.holdings(names.ALERTS, subject)
+        held = await self._bus.stock.holdings(names.ALERTS, subject)
         full = self._is_full(held.messages.get(subject, 0))
         return full or held.bytes > FULL * self._settings.max_bytes
 
     async def _purge_finished(self, tenant: TenantName, *, before: datetime) -> None:
-        consumer = await self._bus.consumer(names.ALERTS, names.dispatcher_consumer(tenant))
+        consumer = await self._bus.stock.consumer(names.ALERTS, names.dispatcher_consumer(tenant))
         if consumer is None or consumer.ack_floor is None:
             return
         subject = names.ingest_subject(tenant)
-        holdings = await self._bus.holdings(names.ALERTS, subject)
+        holdings = await self._bus.stock.holdings(names.ALERTS, subject)
         below = await balance.finished_below(
             self._database,
             tenant,
-            epoch=await self._bus.epoch(names.ALERTS),
+            epoch=await self._bus.stock.epoch(names.ALERTS),
             sequences=(holdings.first, consumer.ack_floor.stream_seq),
             before=before,
         )
@@ -145,12 +145,12 @@ class Janitor:
         await self._purge_acknowledged(names.FAILED, names.LEDGER, names.failed_subject(tenant))
 
     async def _purge_acknowledged(self, stream: str, consumer: str, subject: str) -> None:
-        state = await self._bus.consumer(stream, consumer)
+        state = await self._bus.stock.consumer(stream, consumer)
         if state and state.ack_floor:
             await self._purge(stream, subject, state.ack_floor.stream_seq + 1)
 
     async def _purge(self, stream: str, subject: str, below: int) -> None:
-        purged = await self._bus.purge(stream, subject, below=below)
+        purged = await self._bus.stock.purge(stream, subject, below=below)
         if purged:
             log.info("stream_purged", stream=stream, subject=subject, below=below, purged=purged)
 

@@ -76,7 +76,7 @@ class TenantQueue:
         """Fetch and dispatch until the process drains."""
         while not self._patience.stopping.is_set():
             try:
-                epoch = await self._bus.epoch(ALERTS)
+                epoch = await self._bus.stock.epoch(ALERTS)
                 subscription = await self._bus.pull(ALERTS, dispatcher_consumer(self._tenant))
                 await self._follow(subscription, epoch)
             except BusUnavailable as error:

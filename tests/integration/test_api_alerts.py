@@ -115,7 +115,7 @@ async def test_all_is_shown(road: Road, operators: httpx.AsyncClient) -> None:
     assert shown["workflow"]["url"].endswith(
         f"/namespaces/default/workflows/demo%2F{id_}/{shown['workflow']['run_id']}/history"
     )
-    message = await road.bus.message("ALERTS", shown["sequence"])
+    message = await road.bus.stock.message("ALERTS", shown["sequence"])
     assert message
     assert message.data == body
     assert shown["runs"] == []

@@ -107,7 +107,7 @@ async def test_unprocessed_alerts_fill_one_tenant_only(narrow: Road) -> None:
         bodies = alerts(BOUND + 5)
         assert_full(await until_refused(narrow, *bodies))
         assert (await quiet_post(narrow)).status_code == 202
-        held = (await narrow.bus.holdings(names.ALERTS, names.INGEST_SUBJECTS)).messages
+        held = (await narrow.bus.stock.holdings(names.ALERTS, names.INGEST_SUBJECTS)).messages
         assert held["alerts.ingest.demo"] == BOUND
         repeat = await narrow.post(bodies[0])
         assert repeat.json()["duplicates"] == 1
@@ -177,7 +177,7 @@ async def test_room_is_made_before_it_is_needed(narrow: Road) -> None:
     assert {answer.status_code for answer in answers} == {202}
 
     async def roomy() -> bool:
-        held = (await narrow.bus.holdings(names.ALERTS, names.INGEST_SUBJECTS)).messages
+        held = (await narrow.bus.stock.holdings(names.ALERTS, names.INGEST_SUBJECTS)).messages
         return held.get("alerts.ingest.demo", 0) <= 0.7 * BOUND
 
     await eventually(roomy, "there is room again")
@@ -258,5 +258,5 @@ async def give_up(road: Road, alert_id: str) -> None:
 
 async def acknowledged(road: Road) -> bool:
     """Whether every message is dispatched."""
-    consumer = await road.bus.consumer(names.ALERTS, names.dispatcher_consumer(DEMO))
+    consumer = await road.bus.stock.consumer(names.ALERTS, names.dispatcher_consumer(DEMO))
     return bool(consumer and not consumer.num_pending and not consumer.num_ack_pending)

@@ -29,7 +29,7 @@ class Tenant(Queue):
     async def held(self) -> int:
         """How many messages the stream holds."""
         subject = names.ingest_subject(self.tenant)
-        return (await self.road.bus.holdings(names.ALERTS, subject)).messages.get(subject, 0)
+        return (await self.road.bus.stock.holdings(names.ALERTS, subject)).messages.get(subject, 0)
 
     async def finish(self, *sequences: int) -> None:
         """Finish the alerts of these messages."""
@@ -53,8 +53,8 @@ async def test_unfinished_message_is_never_purged(tenant: Tenant) -> None:
         await tenant.finish(*sequences[:3], *sequences[4:])
         await tenant.janitor().make_room()
         assert await tenant.held() == 4
-        assert await tenant.road.bus.message(names.ALERTS, sequences[2]) is None
-        assert await tenant.road.bus.message(names.ALERTS, sequences[3]) is not None
+        assert await tenant.road.bus.stock.message(names.ALERTS, sequences[2]) is None
+        assert await tenant.road.bus.stock.message(names.ALERTS, sequences[3]) is not None
         await tenant.finish(sequences[3])
         await tenant.janitor(bound=5).make_room()
         assert await tenant.held() == 0
@@ -122,7 +122,7 @@ async def test_letter_stays_until_the_ledger_has_it(road: Road, tenant: Tenant) 
     subject = names.failed_subject(tenant.tenant)
 
     async def held() -> int:
-        return (await road.bus.holdings(names.FAILED, subject)).messages.get(subject, 0)
+        return (await road.bus.stock.holdings(names.FAILED, subject)).messages.get(subject, 0)
 
     async def purged() -> bool:
         await tenant.janitor().make_room()

@@ -146,15 +146,15 @@ STREAMS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", STREAMS)
 async def test_stream_is_as_committed(bus: Bus, name: str) -> None:
     """Each stream has the subjects, bounds and storage that its promise needs."""
-    config = (await bus.stream(name)).config
+    config = (await bus.stock.stream(name)).config
     assert {field: getattr(config, field) for field in STREAMS[name]} == STREAMS[name]
 
 
 async def test_bytes_of_a_stream_are_bounded(servers: RunningStack, bus: Bus) -> None:
     """ALERTS and FAILED are bounded by the settings, so that the disk never fills first."""
     bound = read_settings(servers).nats.max_bytes
-    assert (await bus.stream(names.ALERTS)).config.max_bytes == bound
-    assert (await bus.stream(names.FAILED)).config.max_bytes == bound // 4
+    assert (await bus.stock.stream(names.ALERTS)).config.max_bytes == bound
+    assert (await bus.stock.stream(names.FAILED)).config.max_bytes == bound // 4
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_consumer_is_as_committed(
     bus: Bus, stream: str, name: str, subject: str | None
 ) -> None:
     """Consumers are durable, acknowledge one by one, and deliver as often as it takes."""
-    consumer = await bus.consumer(stream, name)
+    consumer = await bus.stock.consumer(stream, name)
     assert consumer is not None
     config = consumer.config
     assert (config.durable_name, config.filter_subject) == (name, subject)
@@ -223,12 +223,12 @@ async def test_migrating_again_changes_nothing(servers: RunningStack, bus: Bus) 
     """Messages, positions and the streams themselves survive a second run."""
     subject = names.ingest_subject(TenantName("demo"))
     await bus.publish(subject, b"{}", {})
-    before = await bus.stream(names.ALERTS)
+    before = await bus.stock.stream(names.ALERTS)
     assert await migrate(servers) == 0
-    after = await bus.stream(names.ALERTS)
+    after = await bus.stock.stream(names.ALERTS)
     assert (after.created, after.config) == (before.created, before.config)
     assert after.state.messages == before.state.messages
-    consumer = await bus.consumer(names.ALERTS, "dispatch-demo")
+    consumer = await bus.stock.consumer(names.ALERTS, "dispatch-demo")
     assert consumer is not None
     assert consumer.num_pending == after.state.messages
 
@@ -251,9 +251,9 @@ async def test_upgraded_streams_get_the_bounds_of_now(servers: RunningStack, bus
     await bus.publish(names.ingest_subject(TenantName("demo")), b"{}", {})
     assert await migrate(servers) == 0
     for name, expected in STREAMS.items():
-        config = (await bus.stream(name)).config
+        config = (await bus.stock.stream(name)).config
         assert {field: getattr(config, field) for field in expected} == expected
-    assert (await bus.stream(names.ALERTS)).state.messages == 1
+    assert (await bus.stock.stream(names.ALERTS)).state.messages == 1
 
 
 async def test_new_settings_are_taken_over(bus: Bus) -> None:
@@ -262,10 +262,10 @@ async def test_new_settings_are_taken_over(bus: Bus) -> None:
     worker = WorkerSettings(ack_wait=timedelta(seconds=20))
     tenants = [TenantName("demo"), TenantName("new")]
     await provide(bus, settings, worker, tenants)
-    config = (await bus.stream(names.ALERTS)).config
+    config = (await bus.stock.stream(names.ALERTS)).config
     assert (config.max_msgs_per_subject, config.max_bytes) == (50, 10 * 1024**2)
     for tenant in tenants:
-        consumer = await bus.consumer(names.ALERTS, names.dispatcher_consumer(tenant))
+        consumer = await bus.stock.consumer(names.ALERTS, names.dispatcher_consumer(tenant))
         assert consumer is not None
         assert consumer.config.ack_wait == 20
 

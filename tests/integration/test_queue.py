@@ -114,7 +114,7 @@ class Queue:
 
     async def forge(self, sequence: int) -> None:
         """Record a message as no alert, and do nothing else with it."""
-        epoch = await self.road.bus.epoch(names.ALERTS)
+        epoch = await self.road.bus.stock.epoch(names.ALERTS)
         id_ = identify(self.tenant, "wazuh", epoch, sequence)
         bare = Arrival(
             sequence=sequence,
@@ -138,7 +138,7 @@ class Queue:
     async def idle(self) -> bool:
         """Whether nothing is waiting to be acknowledged."""
         name = names.dispatcher_consumer(self.tenant)
-        consumer = await self.road.bus.consumer(names.ALERTS, name)
+        consumer = await self.road.bus.stock.consumer(names.ALERTS, name)
         return bool(consumer and not consumer.num_pending and not consumer.num_ack_pending)
 
 

@@ -150,10 +150,10 @@ async def test_empty_array_holds_nothing(road: Road) -> None:
 async def test_empty_body_is_refused(road: Road, body: bytes) -> None:
     """A body without a byte is a 400, and there is nothing to keep."""
     await road.settled()
-    before = (await road.bus.stream("FAILED")).state.last_seq
+    before = (await road.bus.stock.stream("FAILED")).state.last_seq
     answer = await road.post(body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:tocsin:problem:not-json")
-    assert (await road.bus.stream("FAILED")).state.last_seq == before
+    assert (await road.bus.stock.stream("FAILED")).state.last_seq == before
 
 
 async def test_alertmanager_group_is_one_alert_each(road: Road) -> None:

@@ -242,12 +242,14 @@ async def test_hostile_headers_stop_nobody(road: Road, name: str) -> None:
     """Whatever headers a service sends, the alerts behind its message finish."""
     body = msgspec.json.encode(wazuh_alert())
     header = b"NATS/1.0\r\n" + HOSTILE_HEADERS[name].replace(b"%s", b"x") + b"\r\n\r\n"
-    before = (await road.bus.stream(names.ALERTS)).state.last_seq
+    before = (await road.bus.stock.stream(names.ALERTS)).state.last_seq
     await publish_raw(road, header, body)
 
     async def stored() -> bool:
-        last = (await road.bus.stream(names.ALERTS)).state.last_seq
-        held = [await road.bus.message(names.ALERTS, each) for each in range(before + 1, last + 1)]
+        last = (await road.bus.stock.stream(names.ALERTS)).state.last_seq
+        held = [
+            await road.bus.stock.message(names.ALERTS, each) for each in range(before + 1, last + 1)
+        ]
         return any(message and message.data == body for message in held)
 
     async def recorded() -> bool:

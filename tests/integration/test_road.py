@@ -172,8 +172,10 @@ async def test_failed_stream_holds_original_bytes_and_reason(road: Road) -> None
     """A quarantined body is on the FAILED stream byte for byte, with its reason in a header."""
     garbage = b"no json " + uuid.uuid4().bytes
     await road.post(garbage)
-    last = (await road.bus.stream(names.FAILED)).state.last_seq
-    messages = [await road.bus.message(names.FAILED, n) for n in range(max(1, last - 20), last + 1)]
+    last = (await road.bus.stock.stream(names.FAILED)).state.last_seq
+    messages = [
+        await road.bus.stock.message(names.FAILED, n) for n in range(max(1, last - 20), last + 1)
+    ]
     (kept,) = [each for each in messages if each and each.data == garbage]
     assert (kept.headers or {})[names.STAGE] == "receive"
     assert (kept.headers or {})[names.REASON]

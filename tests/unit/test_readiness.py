@@ -6,7 +6,7 @@ import pytest
 from nats.js.api import StreamInfo
 
 from ingest.readiness import Readiness
-from tests.edge import MemoryBus, bearer, receiver, sender
+from tests.edge import MemoryBus, MemoryStock, bearer, receiver, sender
 
 
 async def test_ready_while_the_bus_accepts() -> None:
@@ -49,13 +49,15 @@ async def test_unavailable_while_the_stream_is_full() -> None:
 async def test_bus_that_stands_still_is_not_waited_for() -> None:
     """A server that does not answer is away after a second."""
 
-    class Still(MemoryBus):
+    class Still(MemoryStock):
         async def stream(self, name: str) -> StreamInfo:
             await asyncio.Event().wait()
             return await super().stream(name)
 
+    bus = MemoryBus()
+    bus.stock = Still(bus)
     async with asyncio.timeout(2):
-        report = await Readiness(Still(), {}).report()
+        report = await Readiness(bus, {}).report()
     assert report["status"] == "unavailable"
 
 
