@@ -107,9 +107,9 @@ class Janitor:
             Unavailable: JetStream or PostgreSQL is away.
         """
         await self._purge_finished(tenant, before=datetime.now(UTC))
-        if await self._is_crowded(tenant):
+        for each in await self._crowding(tenant):
             await self._purge_acknowledged(
-                names.ALERTS, names.dispatcher_consumer(tenant), names.ingest_subject(tenant)
+                names.ALERTS, names.dispatcher_consumer(each), names.ingest_subject(each)
             )
         await self._purge_letters(tenant)
 
@@ -119,11 +119,13 @@ class Janitor:
         except Unavailable as error:
             log.warning("dependency_away", dependency=error.dependency, error=str(error))
 
-    async def _is_crowded(self, tenant: TenantName) -> bool:
+    async def _crowding(self, tenant: TenantName) -> tuple[TenantName, ...]:
+        """Who holds so much that there is still no room for a tenant: itself, or everybody."""
         subject = names.ingest_subject(tenant)
         held = await self._bus.stock.holdings(names.ALERTS, subject)
-        full = self._is_full(held.messages.get(subject, 0))
-        return full or held.bytes > FULL * self._settings.max_bytes
+        if held.bytes > FULL * self._settings.max_bytes:
+            return self._tenants
+        return (tenant,) if self._is_full(held.messages.get(subject, 0)) else ()
 
     async def _purge_finished(self, tenant: TenantName, *, before: datetime) -> None:
         consumer = await self._bus.stock.consumer(names.ALERTS, names.dispatcher_consumer(tenant))

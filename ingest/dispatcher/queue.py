@@ -127,7 +127,7 @@ class TenantQueue:
             if reading.arrival.sequence in recorded.quarantined:
                 await self._quarantine(reading, epoch)
         started = await asyncio.gather(
-            *(self._start(reading, _owner(reading, recorded.owners)) for reading in readings)
+            *(self._start(each, _owner(each.arrival, recorded.owners)) for each in readings)
         )
         running = [each for each in started if isinstance(each, tuple)]
         if running:
@@ -201,7 +201,8 @@ class TenantQueue:
         recorded = await self._patience.hold(
             partial(record, self._database, self._tenant, epoch, [dead])
         )
-        ref = recorded.owners[0].ref if recorded.owners else arrival.ref
+        owner = _owner(arrival, recorded.owners)
+        ref = owner.ref if owner else arrival.ref
         await self._patience.hold(
             partial(alerts.mark_ended, self._database, ref, state="dead", error=reason)
         )
@@ -252,9 +253,8 @@ class TenantQueue:
                         await message.keep()
 
 
-def _owner(reading: Reading, owners: Sequence[Owner]) -> Owner | None:
+def _owner(arrival: Arrival, owners: Sequence[Owner]) -> Owner | None:
     """The row that stands for a message: its own, or that of the run it repeats."""
-    arrival = reading.arrival
     by_sequence = (owner for owner in owners if owner.sequence == arrival.sequence)
     by_run = (owner for owner in owners if owner.ref == arrival.ref)
     return next(by_sequence, None) or next(by_run, None)

@@ -14,6 +14,9 @@ from ingest.body import STRING, closing, decode
 LARGEST_ENVELOPE: Final = 4096
 """Most bytes of the envelope's members that go with any event but the first."""
 
+_SMALLEST_ENVELOPE: Final = 256
+_ALL_ENVELOPES: Final = 64 * 1024
+
 _SPACE: Final = b" \t\r\n"
 # What ends or opens something at the level of the members, and so stands in no string.
 _MARK = re.compile(rb'[^"\[\]{},]*+(?:%s[^"\[\]{},]*+)*+([\[\]{},])' % STRING, re.DOTALL)
@@ -43,8 +46,9 @@ class _Level(msgspec.Struct):
 def unbundle(raw: bytes, path: tuple[str, ...]) -> list[bytes]:
     """Each element of an array, in what stands around the array.
 
-    An envelope over `LARGEST_ENVELOPE` goes with the first element only; its largest members are
-    left out of what goes with the others.
+    A large envelope goes with the first element only; its largest members are left out of what
+    goes with the others. All together they are no larger than the body, or than 64 KiB, so that a
+    small body that bundles thousands stays small; 256 bytes go with any.
 
     Args:
         raw: JSON as `ingest.body.decode` takes it.
@@ -57,8 +61,10 @@ def unbundle(raw: bytes, path: tuple[str, ...]) -> list[bytes]:
     elements = [raw[at:end].strip(_SPACE) for at, end in bundled.members]
     head, tail = raw[: bundled.members[0][0]], raw[bundled.end - 1 :]
     first = head + elements[0] + tail
-    if len(head) + len(tail) > LARGEST_ENVELOPE:
-        head, tail = _reduced(raw, way)
+    share = max(len(raw), _ALL_ENVELOPES) // len(elements)
+    room = min(max(share, _SMALLEST_ENVELOPE), LARGEST_ENVELOPE)
+    if len(head) + len(tail) > room:
+        head, tail = _reduced(raw, way, room)
     return [first, *(head + element + tail for element in elements[1:])]
 
 
@@ -85,10 +91,10 @@ def _open(raw: bytes, start: int, path: tuple[str, ...]) -> _Level:
     return level
 
 
-def _reduced(raw: bytes, way: list[_Level]) -> tuple[bytes, bytes]:
+def _reduced(raw: bytes, way: list[_Level], room: int) -> tuple[bytes, bytes]:
     """What stands before and behind the elements, without the largest members."""
     beside = [span for each in way for span in each.members if span != each.members[each.way]]
-    kept = _smallest(beside)
+    kept = _smallest(beside, room)
     head, tail = b"", b""
     for level in way:
         before, behind = level.members[: level.way], level.members[level.way + 1 :]
@@ -98,10 +104,9 @@ def _reduced(raw: bytes, way: list[_Level]) -> tuple[bytes, bytes]:
     return head + b"[", b"]" + tail
 
 
-def _smallest(members: list[_Span]) -> set[_Span]:
-    """As many members as fit into the bound, each with its comma."""
+def _smallest(members: list[_Span], room: int) -> set[_Span]:
+    """As many members as there is room for, each with its comma."""
     kept: set[_Span] = set()
-    room = LARGEST_ENVELOPE
     for begin, end in sorted(members, key=lambda span: span[1] - span[0]):
         room -= end - begin + 1
         if room < 0:

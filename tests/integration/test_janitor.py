@@ -19,11 +19,13 @@ from tocsin.settings import NatsSettings
 class Tenant(Queue):
     """A tenant on the shared stack, with a janitor of its own."""
 
-    def janitor(self, *, bound: int = 8, keep: timedelta = timedelta(days=7)) -> Janitor:
+    def janitor(
+        self, *, bound: int = 8, keep: timedelta = timedelta(days=7), **settings: int
+    ) -> Janitor:
         """A janitor for this tenant."""
-        settings = NatsSettings(max_messages_per_tenant=bound, keep=keep)
+        nats = NatsSettings(max_messages_per_tenant=bound, keep=keep).model_copy(update=settings)
         return Janitor(
-            self.road.bus, self.road.database, [self.tenant], settings, Patience(asyncio.Event())
+            self.road.bus, self.road.database, [self.tenant], nats, Patience(asyncio.Event())
         )
 
     async def held(self) -> int:
@@ -88,6 +90,15 @@ async def test_dispatched_gives_way_where_finished_is_too_little(
         await tenant.finish(first)
         await tenant.janitor(bound=bound).make_room_for(tenant.tenant)
         assert await tenant.held() == left
+
+
+async def test_dispatched_of_everybody_gives_way_where_the_stream_is_full(tenant: Tenant) -> None:
+    """What one tenant has dispatched, and does not finish, refuses no other for its bytes."""
+    await tenant.publish(*(wazuh_alert() for _ in range(7)))
+    async with tenant.running():
+        await eventually(tenant.idle, "all are acknowledged")
+        await tenant.janitor(bound=100, max_bytes=1).make_room_for(TenantName("another"))
+        assert await tenant.held() == 0
 
 
 async def test_processed_message_stays_while_there_is_room(tenant: Tenant) -> None:

@@ -47,7 +47,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         ref: Which run of which alert.
-        sequence: The stream sequence that made the row; others are duplicates of it.
+        sequence: The stream sequence that made the row, others are duplicates of it; 0 when that
+            was on a stream that was since made anew.
         state: `received` until Temporal has accepted the workflow.
     """
 
@@ -67,6 +68,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     owners: list[Owner]
     quarantined: frozenset[int]
 
+
+# Of two workers that have the same message, as after a lapsed delivery, the second sees what the
+# first has written, even if they read it differently.
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 0))")
 
 _RECORD = text("""
 WITH input AS (
@@ -140,6 +145,7 @@ async def record(
         MessageFault: A message in the batch does not fit; nothing was written.
     """
     async with database.transaction() as connection:
+        await connection.execute(_LOCK, {"tenant": tenant})
         rows = await connection.execute(_RECORD, _columns(tenant, epoch, arrivals))
         written = {row.sequence: row.disposition for row in rows}
         new = [
@@ -174,7 +180,7 @@ async def _known(
         owners=[
             Owner(
                 ref=AlertRef(tenant=tenant, alert_id=AlertId(row.id), run=row.run),
-                sequence=row.sequence,
+                sequence=row.sequence if row.epoch == epoch else 0,
                 state=row.state,
             )
             for row in owners
