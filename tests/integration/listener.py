@@ -22,11 +22,13 @@ class Listener:
 
     Attributes:
         answers: Raw answers, one per request; the last one stays. None hangs.
+        takes: Seconds that it takes for each.
         seen: The requests.
         asked: Set at the first of them.
     """
 
     answers: list[bytes | None]
+    takes: float = 0.0
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,6 +54,7 @@ class Listener:
             if answer is None:
                 await reader.read()
             else:
+                await asyncio.sleep(self.takes)
                 writer.write(answer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -68,9 +71,9 @@ def answer(status: int, body: str = "", **headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def listening(*answers: bytes | None) -> AsyncIterator[Listener]:
+async def listening(*answers: bytes | None, takes: float = 0.0) -> AsyncIterator[Listener]:
     """A listener on loopback for the time of the block."""
-    listener = Listener(list(answers))
+    listener = Listener(list(answers), takes)
     server = await asyncio.start_server(listener.serve, "127.0.0.1", 0)
     listener.port = server.sockets[0].getsockname()[1]
     try:
