@@ -16,10 +16,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tocsin.errors import ConfigError, Problem
+from tocsin.nodes import DEEPEST, compose
 
 LARGEST = 1024 * 1024
 MOST_VALUES = 50_000
-DEEPEST = 20
 _TAG = "tag:yaml.org,2002:"
 
 Where = tuple[str | int, ...]
@@ -69,7 +69,7 @@ def load_document(path: Path) -> Document:
             message = f"is larger than {LARGEST} bytes"
             raise ConfigError((Problem(file=file, message=message, hint="is it the right file?"),))
         text = content.decode()
-        return _Reading(file).document(yaml.compose(text, Loader=_Loader))
+        return _Reading(file).document(compose(text))
     except OSError as error:
         hint = "name a file that is there, and that we may read"
         problem = Problem(file=file, message=f"cannot be read: {error.strerror}", hint=hint)
@@ -84,7 +84,7 @@ def load_document(path: Path) -> Document:
         mark = error.problem_mark or error.context_mark
         hint = "indent with spaces, and quote text that holds ': ' or starts with a special sign"
         found = error.problem or error.context or "it is cut short"
-        problem = _no_yaml(file, mark.line + 1 if mark else 0, found, hint)
+        problem = _no_yaml(file, mark.line + 1 if mark else 0, found, error.note or hint)
     raise ConfigError((problem,))
 
 
@@ -116,23 +116,6 @@ def suggest(word: str, known: list[str]) -> str:
     """A hint that names the nearest known word, or all of them when none is near."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(set(known)))}"
-
-
-class _Loader(yaml.SafeLoader):
-    """Stops at what is nested too deep, before it is anything to be read."""
-
-    _depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Read a node and all that is in it."""
-        if parent and self._depth > DEEPEST:
-            problem = f"it is nested deeper than {DEEPEST} levels"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=parent.start_mark)
-        self._depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self._depth -= 1
 
 
 class _Reading:
@@ -202,8 +185,9 @@ class _Reading:
             return None
         try:
             return construct[kind](node)
-        except ValueError:
-            self._note(node, "is no number that can be read", "put text in quotes")
+        except (ValueError, LookupError, OverflowError):
+            found = "neither true nor false" if kind == "bool" else "no number that can be read"
+            self._note(node, f"is {found}", "put text in quotes, without a tag")
             return None
 
     def _note(self, node: yaml.Node | None, message: str, hint: str) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from tocsin.documents import DEEPEST, LARGEST, Where
+from console.commands import config
+from tocsin.documents import LARGEST, Where
 from tocsin.errors import ConfigError, Problem
+from tocsin.nodes import DEEPEST
 from tocsin.settings import load_settings
-from tocsin.tenant_files import survey_files
+from tocsin.tenant_files import load_tenants, survey_files
 
 TENANT: dict[str, Any] = {
     "tenant": "acme",
@@ -94,7 +97,36 @@ CONTENT = {
     "alias to itself": (b"a: 1\nb: &b\n  c: *b\n", 2),
     "number": (b"a: 1\nb: " + b"9" * 5000 + b"\n", 2),
     "twice": (b"tenant: a\ntenant: a\n", 2),
+    "no character": (b'a: 1\nb: "\\UFFFFFFFF"\n', 2),
+    "half a character": (b'a: 1\nb: "\\uD800"\n', 2),
+    "endless version": (b"%YAML " + b"9" * 5000 + b".1\n", 1),
 }
+MISTYPED = (
+    "!!bool nope",
+    "!!bool ''",
+    "!!int x",
+    "!!int ''",
+    "!!int '+'",
+    "!!int 1:x",
+    "!!int 0x",
+    "!!int 0b2",
+    "!!int {}",
+    "!!float ''",
+    "!!float -",
+    "!!float 1e",
+    f"!!float 1{':00' * 300}",
+    "!!null [a]",
+    "!!str {a: b}",
+    "!!timestamp [x]",
+    "!!binary x",
+    "!!set {a, b}",
+    "!!omap [a: b]",
+    "!!pairs [a: b]",
+    "!!map x",
+    "!!seq {}",
+    "!!python/object/apply:os.system [ls]",
+    "!<tag:example.org,2026:x> x",
+)
 
 
 def places(data: Any, where: Where = ()) -> Iterator[Where]:
@@ -160,6 +192,12 @@ def test_every_unreadable_content_helps(tmp_path: Path, content: bytes, line: in
         assert first.hint
 
 
+@pytest.mark.parametrize("value", MISTYPED)
+def test_every_mistyped_tag_helps(tmp_path: Path, value: str) -> None:
+    """A tag that does not fit its value is told with file, line and a hint."""
+    test_every_unreadable_content_helps(tmp_path, f"a: 1\nb: {value}\n".encode(), 2)
+
+
 def test_whole_files_help(tmp_path: Path) -> None:
     """A file that cannot be read, or is too large, has no line, but a hint."""
     large = tmp_path / "large.yaml"
@@ -185,3 +223,22 @@ def test_known_names_stand_once(tmp_path: Path) -> None:
     content = yaml.safe_dump(twice).encode()
     problems = problems_of(tmp_path / "file.yaml", content, tenant=True)
     assert "known are page" in {each.hint for each in problems}
+
+
+@pytest.mark.parametrize("value", ["!!bool nope", "!!int ''", "!!float '-'", '"\\uD800"'])
+def test_mistyped_tag_stops_no_other_tenant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    """Beside a file with a mistyped tag the sound ones are loaded, and it is told."""
+    (tmp_path / "acme.yaml").write_text(yaml.safe_dump(TENANT))
+    (tmp_path / "beta.yaml").write_text(f"tenant: beta\nfallback: {value}\n")
+    assert list(load_tenants(tmp_path)) == ["acme"]
+    assert "beta.yaml:2: " in capsys.readouterr().out
+
+
+def test_lint_ends_by_itself_at_a_mistyped_tag(tmp_path: Path) -> None:
+    """`config lint` prints a mistyped tag as a problem of its line, and ends with 2."""
+    file = tmp_path / "beta.yaml"
+    file.write_text("tenant: beta\nfallback: !!bool nope\n")
+    ran = CliRunner().invoke(config.app, ["lint", str(file)])
+    assert (ran.exit_code, ran.stdout.partition(" is ")[0]) == (2, f"{file}:2:")
