@@ -19,9 +19,9 @@ from tests.stack import running_stack
 from tocsin.settings import load_settings
 
 # 25 senders try the silent receiver for 17 s each, and get an answer of the slow one in 5 s: the
-# last of those that wait has its turn after a minute and after 20 s.
-FLOOD = 150
-WAITING = 100
+# last of those that wait has its turn after 100 s and after 30 s.
+FLOOD = 200
+WAITING = 150
 SLOW = 5.0
 PAGED_WITHIN = 60.0
 
