@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +62,12 @@ async def serving(
     finally:
         stop.set()
         await running
+
+
+async def closed(reader: asyncio.StreamReader) -> None:
+    """Wait until the server closes, also by a reset, as it may on bytes that it did not read."""
+    with suppress(ConnectionResetError):
+        await reader.read()
 
 
 async def _listens(server: Server) -> bool:

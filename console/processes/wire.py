@@ -13,6 +13,7 @@ _BIT_BYTES: Final = 4096
 # What a header costs beyond its bytes, as HTTP/2 reckons it (RFC 9113, section 6.5.2).
 _HEADER_COST: Final = 32
 _HEAD_SECONDS: Final = 10.0
+_LINGER_BYTES: Final = 4 * 2**20
 
 
 class Wire(HttpToolsProtocol):
@@ -24,12 +25,13 @@ class Wire(HttpToolsProtocol):
     Attributes:
         head_timeout: Seconds for request line and headers, counted from the connection or from the
             first byte of the next request; also for what follows an answer and is no request, such
-            as the rest of a body that was refused.
+            as the rest of a body that was refused, and for all that follows a refusal of ours.
     """
 
     head_timeout: float = _HEAD_SECONDS
     _held = 0
     _in_head = False
+    _refused = False
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -78,11 +80,14 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, but nothing without end; bit by bit, since only between bits is it known."""
+        if self._refused:
+            self._drop(data)
+            return
         for start in range(0, len(data), _BIT_BYTES):
             bit = data[start : start + _BIT_BYTES]
             self._held += len(bit)
             super().data_received(bit)
-            if self.transport.is_closing():
+            if self._refused or self.transport.is_closing():
                 return
             if self._held > _HEAD_BYTES:
                 self._refuse(problem("too-large", 431, "The headers are too long."))
@@ -108,7 +113,36 @@ class Wire(HttpToolsProtocol):
             ]
             status = b"HTTP/1.1 %d " % response.status_code
             self.transport.write(b"\r\n".join([status, *lines, b"", bytes(response.body)]))
-        self.transport.close()
+        if self.pipeline:
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Say no more, but read on for a while.
+
+        Closing with bytes unread makes the kernel send a reset, and the reset makes the other side
+        forget an answer that it has not read yet (RFC 9112, section 9.6).
+        """
+        self._refused, self._held = True, 0
+        self._let_go()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._start_clock()
+
+    def _let_go(self) -> None:
+        """Make the request under way, where there is one, find that its sender has left."""
+        cycle, self.cycle = self.cycle, None  # type: ignore[assignment]
+        if cycle is not None:
+            cycle.disconnected, cycle.waiting_for_100_continue = True, False
+            cycle.message_event.set()
+
+    def _drop(self, data: bytes) -> None:
+        """Forget what follows a refusal, and close once it is too much."""
+        self._held += len(data)
+        if self._held > _LINGER_BYTES:
+            self.transport.close()
 
     def _is_due(self) -> bool:
         """Whether the next answer on this connection is that to what arrives now."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from console.processes.wire import Wire
-from tests.doorstep import ALERT, CHUNKED, CLOSE, HOOK, Server, post, serving
+from tests.doorstep import ALERT, CHUNKED, CLOSE, HOOK, Server, closed, post, serving
 from tests.edge import MAX_BODY
 from tests.road import eventually
 
@@ -82,14 +82,14 @@ async def test_refused_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPat
     async with serving() as server:
         reader, writer = await server.connect()
         writer.write(post(b"", length=MAX_BODY + 1))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413")
+        ending = asyncio.create_task(closed(reader))
 
-        async def closed() -> bool:
+        async def ended() -> bool:
             writer.write(b" ")
-            return reader.at_eof()
+            return ending.done()
 
-        answer = asyncio.create_task(reader.read())
-        await eventually(closed, "the connection is closed", within=5)
-        assert (await answer).startswith(b"HTTP/1.1 413")
+        await eventually(ended, "the connection is closed", within=5)
         writer.close()
 
 

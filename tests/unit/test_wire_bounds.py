@@ -5,8 +5,12 @@ import socket
 import tracemalloc
 
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from console.processes.wire import Wire
 from tests.doorstep import ALERT, CHUNKED, CLOSE, HOOK, post, serving
+from tests.road import eventually
 
 ENDLESS = {
     "trailers": (b"0\r\n", b"a:b\r\n"),
@@ -23,6 +27,63 @@ async def test_endless_head_is_refused() -> None:
         answer = await server.say(b"GET / HTTP/1.1\r\nX: ", *[b"x" * 1024] * 80)
     assert answer.startswith(b"HTTP/1.1 431")
     assert b"application/problem+json" in answer
+
+
+async def test_refusal_is_read_by_who_sends_first() -> None:
+    """A client that sends 400 kB of headers before it reads gets the whole 431."""
+    async with serving() as server:
+        answer = await server.say(b"GET / HTTP/1.1\r\nX: ", b"x" * 400_000)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431")
+    assert b"content-length: %d" % len(body) in head.split(b"\r\n")
+
+
+async def test_refusal_ends_the_request_under_way() -> None:
+    """The application that waits for a body which is refused hears that its sender has left."""
+    heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] == "http.request":
+            pass
+        heard.set_result(message["type"])
+        await Response()(scope, receive, send)
+
+    async with serving(app=app) as server:
+        reader, writer = await server.connect()
+        writer.write(CHUNKED % b"/" + b"zz\r\n")
+        async with asyncio.timeout(5):
+            assert await heard == "http.disconnect"
+            answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_refused_client_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What drips behind a refusal is read for the time of a head, and not longer."""
+    monkeypatch.setattr(Wire, "head_timeout", 0.2)
+    async with serving() as server:
+        reader, writer = await server.connect()
+        writer.write(b"\0")
+        await reader.read()
+
+        async def ended() -> bool:
+            writer.write(b" ")
+            return writer.is_closing()
+
+        await eventually(ended, "the connection is closed", within=5)
+
+
+async def test_refused_client_is_not_read_without_end() -> None:
+    """What pours in behind a refusal is cut off long before its time is over."""
+    async with serving() as server:
+        reader, writer = await server.connect()
+        writer.write(b"\0")
+        await reader.read()
+        async with asyncio.timeout(5):
+            with pytest.raises(ConnectionError):
+                await flood(writer)
+        writer.close()
 
 
 async def test_head_of_many_lines_is_refused() -> None:
@@ -56,6 +117,13 @@ async def test_endless_trailers_are_not_kept(kind: str) -> None:
         finally:
             tracemalloc.stop()
     assert peak < 2**20
+
+
+async def flood(writer: asyncio.StreamWriter) -> None:
+    """Send for ever."""
+    while True:
+        writer.write(b" " * 2**20)
+        await writer.drain()
 
 
 def pour(port: int, head: bytes, again: bytes, size: int) -> None:
