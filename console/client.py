@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Self
 import httpx
 import msgspec
 
+from console.bearer import sendable
 from console.embedded import endpoints
 from tocsin.domain.text import one_line
 from tocsin.errors import ConfigError, Problem, TocsinError, Unavailable
@@ -136,12 +137,15 @@ class Client:
                 answer = await self._client.request(method, self._url + path, params=parameters)
         except TimeoutError as error:
             raise self._away(f"no answer within {within.total_seconds():.0f} s") from error
+        except httpx.LocalProtocolError:
+            # Its text repeats the request, and so the token; so would the chain of errors.
+            raise self._away("the request cannot be sent") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._away(str(error) or type(error).__name__) from error
         try:
             content = msgspec.json.decode(answer.content, type=dict[str, Any])
             refusal = msgspec.convert(content, _Refusal) if answer.is_error else None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ApiRefused(
                 f"what answers at {self._url} is no operators' interface of tocsin"
             ) from error
@@ -166,15 +170,15 @@ def connect(data_dir: Path | None = None) -> Client:
         data_dir: Data directory of a running stack.
 
     Raises:
-        ConfigError: Settings are wrong, or there is a URL without a token.
+        ConfigError: Settings are wrong, or there is a URL without a token that can be sent.
         NoStack: Nothing runs in the data directory.
         StackFailed: What runs there has no operators' interface.
     """
     settings = load_settings(flags={"data_dir": data_dir})
     if settings.url and not data_dir:
-        token = settings.token.get_secret_value()
+        hint = "set TOCSIN_TOKEN to the operators' token"
+        token = sendable(settings.token.get_secret_value(), name="TOCSIN_TOKEN", hint=hint)
         if not token:
-            hint = "set TOCSIN_TOKEN to the operators' token"
             raise ConfigError((Problem(file="TOCSIN_URL", message="has no token", hint=hint),))
         return Client(settings.url, token)
     running = endpoints.read(settings.data_dir)

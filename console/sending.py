@@ -142,6 +142,9 @@ async def _post(client: httpx.AsyncClient, target: Target, raw: bytes) -> _Taken
             response = await client.post(target.url, content=raw, headers=headers)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             return _Refusal(str(error))
+        except httpx.LocalProtocolError:
+            # Its text repeats the request, and so the token.
+            return _Refusal("the request cannot be sent")
         except httpx.HTTPError as error:
             problem = f"{type(error).__name__} {error}".strip()
             pause = _PAUSE * 2**attempt / 2
@@ -159,7 +162,7 @@ def _read(response: httpx.Response, target: Target) -> _Taken | _Refusal:
     kind: type[_Taken | _Refusal] = _Taken if response.is_success else _Refusal
     try:
         return msgspec.json.decode(response.content, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         answered = f"{target.place} answered {response.status_code}"
         return _Refusal(f"{answered}, and is no receiver of tocsin")
 

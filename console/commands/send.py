@@ -47,6 +47,7 @@ def send(
 
 def _target(source: str, url: str, token: str, data_dir: Path | None) -> "Target":
     """Where to post; what a running stack keeps secret goes to its own receiver only."""
+    from console.bearer import sendable
     from console.client import NoStack
     from console.embedded import endpoints
     from console.sending import Target
@@ -66,9 +67,9 @@ def _target(source: str, url: str, token: str, data_dir: Path | None) -> "Target
     certificate = own.receiver_certificate if own else ""
     if _HOOK in base:
         return Target(url=base, certificate=certificate)
-    token = token or (own.token if own else "")
+    hint = "give --token or TOCSIN_INGEST_TOKEN, or a URL with a capability"
+    token = sendable(token, name="--token", hint=hint) or (own.token if own else "")
     if not token:
-        hint = "give --token or TOCSIN_INGEST_TOKEN, or a URL with a capability"
         raise ConfigError((Problem(file="--url", message="needs a token", hint=hint),))
     return Target(url=f"{base}/v1/alerts/{source}", token=token, certificate=certificate)
 

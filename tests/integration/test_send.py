@@ -1,5 +1,6 @@
 """`tocsin send`: where it posts, whom it trusts, and what it makes of the answers."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from console.embedded.endpoints import Endpoints
 from console.embedded.options import PARTS, StackOptions
 from console.embedded.processes import trust_only
 from console.embedded.state import choose_ports
+from console.sending import Target, deliver
 from tests.certificates import make_certificate
 from tests.command import tocsin
 from tests.integration.listener import answer, listening
@@ -62,6 +64,7 @@ def publish(folder: Path, receiver: str) -> None:
         (answer(302, Location="https://elsewhere.example/"), "answered 302, and is no receiver"),
         (answer(401, '{"error": "unauthorized"}'), "answered 401, and is no receiver"),
         (answer(400, '{"type": 1, "detail": "\xff"}'), "answered 400, and is no receiver"),
+        (answer(400, '{"a": ' + "[" * 100_000), "answered 400, and is no receiver"),
     ],
 )
 async def test_strange_answers(event: str, foreign: bytes, said: str) -> None:
@@ -93,6 +96,34 @@ async def test_retry_after(event: str, wait: str) -> None:
         ran = await tocsin("send", "--url", url, "--token", "t", event)
     assert (ran.code, ran.output) == (0, "1 accepted, 0 duplicates, 0 quarantined\n")
     assert len(there.seen) == 2
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\n\n"])
+async def test_line_break_behind_a_token(event: str, ending: str) -> None:
+    """A token that was read with its line break is used without it."""
+    async with listening(TAKEN) as there:
+        url = there.url.removesuffix("/hook")
+        ran = await tocsin("send", "--url", url, event, TOCSIN_INGEST_TOKEN=f"sekret{ending}")
+    assert (ran.code, ran.errors) == (0, "")
+    assert there.seen[0].headers["authorization"] == "Bearer sekret"
+
+
+@pytest.mark.parametrize("token", ["sekret ", "sek\nret", "sekr\u00e9t"])
+async def test_token_that_no_header_holds(event: str, token: str) -> None:
+    """Such a token is a wrong flag or variable, which is named; the token is not."""
+    ran = await tocsin("send", "--url", "http://127.0.0.1:1", "--token", token, event)
+    assert (ran.code, ran.output) == (2, "")
+    assert "--token" in ran.errors
+    assert "TOCSIN_INGEST_TOKEN" in ran.errors
+    assert "sek" not in ran.errors
+
+
+async def test_request_that_cannot_be_sent() -> None:
+    """It is refused at once, and what kept it is not repeated, for it may be the token."""
+    async with listening(TAKEN) as there, asyncio.timeout(1):
+        outcome = await deliver(b"{}", Target(url=there.url, token="sekret\n"))
+    assert outcome.refused == 1
+    assert "sekret" not in outcome.summary
 
 
 async def test_no_url_at_all(event: str) -> None:
