@@ -22,6 +22,21 @@ from tocsin.domain.vocabulary import (
 
 REFERENCE_HINT = "write vault:path#key, env:NAME or file:path"
 
+OF_THE_CONNECTION = frozenset(
+    {
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Where a request goes and ends, and what ends with its connection (RFC 9110, section 7.6.1)."""
+
 _REFERENCE = re.compile(r"vault:[^#]+#.+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+", re.DOTALL)
 _LOOKS_LIKE_REFERENCE = re.compile(r"(vault|env|file):")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
@@ -119,6 +134,12 @@ def _url(text: str) -> str:
 
 def _optional_url(text: str) -> str:
     return _url(text) if text else text
+
+
+def _not_of_the_connection(name: str) -> str:
+    if name.lower() in OF_THE_CONNECTION:
+        raise wrong("is a header that tocsin sets itself", "take it out; every request has its own")
+    return name
 
 
 def _mail(text: str) -> str:
@@ -220,8 +241,9 @@ HeaderName = Annotated[
     matching(
         r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "is no header name", "use letters, digits and -, no space"
     ),
+    AfterValidator(_not_of_the_connection),
 ]
-"""Name of an HTTP header."""
+"""Name of an HTTP header that a request may be given."""
 
 HeaderValue = Annotated[
     Text,

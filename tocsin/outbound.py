@@ -5,7 +5,10 @@ import ipaddress
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -15,6 +18,7 @@ import certifi
 import httpx
 
 from tocsin.errors import DeliveryDelayed, DeliveryRefused
+from tocsin.fields import OF_THE_CONNECTION
 from tocsin.settings import OutboundSettings
 
 _ANSWER_LIMIT: Final = 2048
@@ -28,6 +32,8 @@ _PORTS: Final = {"http": 80, "https": 443}
 _HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 # All that IANA has given to single hosts on the internet.
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+# For documentation (RFC 9637), which not every Python knows yet.
+_DOCUMENTATION: Final = ipaddress.IPv6Network("3fff::/20")
 # Addresses that lead to an IPv4 address, and how many bits stand behind it: mapped (RFC 4291),
 # NAT64 (RFC 6052) and 6to4 (RFC 3056).
 _CARRIERS: Final = {
@@ -47,10 +53,12 @@ class Outbound:
     def __init__(self, settings: OutboundSettings) -> None:
         self._settings = settings
         # A connection is never reused: it is opened to a checked address, for one host name.
+        # How many are open is not bounded here, where tenants would take each other's: each
+        # tenant's task queue bounds its own.
         self._client = httpx.AsyncClient(
             timeout=settings.timeout.total_seconds(),
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             trust_env=False,
             verify=trust(),
         )
@@ -65,19 +73,20 @@ class Outbound:
         Args:
             url: An `http` or `https` URL.
             content: The body.
-            headers: Complete headers but for `Host`.
+            headers: Complete headers but for `OF_THE_CONNECTION`.
 
         Returns:
             Status and the beginning of the answer, for the operator.
 
         Raises:
-            DeliveryRefused: The target is not allowed, or answered that it never will.
+            DeliveryRefused: The target is not allowed, or answered that it never will, or the
+                request can never be sent.
             DeliveryDelayed: No connection, no answer in time, 408, 425, 429 or 5xx.
         """
         named = _read(url)
         host = named.raw_host.decode()
+        _must_be_sendable(headers)
         sent = {**headers, "Host": named.netloc.decode(), "Accept-Encoding": "identity"}
-        _must_be_sendable(sent)
         address = await self.check(host, named.port or _PORTS[named.scheme])
         try:
             # A limit on the whole exchange: an answer that drips must not hold a sender for long.
@@ -92,9 +101,11 @@ class Outbound:
                 ) as response,
             ):
                 answer = await _beginning(response)
-        except httpx.LocalProtocolError:
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL):
             # Its text repeats the request, and so our secrets; so would the chain of errors.
-            raise DeliveryDelayed("no answer: the request cannot be sent") from None
+            raise DeliveryRefused(
+                "the request can never be sent; look at the receiver's headers"
+            ) from None
         except (httpx.HTTPError, TimeoutError) as error:
             raise DeliveryDelayed(f"no answer: {type(error).__name__} {error}") from error
         return _judge(response, answer)
@@ -125,21 +136,27 @@ class Outbound:
         """Resolve a host and choose an address that may be reached.
 
         Raises:
-            DeliveryRefused: It resolves to addresses that are not allowed.
+            DeliveryRefused: It is no host name, or resolves to addresses that are not allowed.
             DeliveryDelayed: It does not resolve now.
         """
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise DeliveryDelayed(f"{host} does not resolve: {error}") from error
-        addresses = [str(info[4][0]) for info in found]
-        for address in addresses:
+        for address in await self._resolve(host, port):
             if self._settings.allow_private or is_public(address):
                 return address
         raise DeliveryRefused(
             f"{host} is a private address; set outbound.allow_private to reach it"
         )
+
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        with suppress(ValueError):
+            ipaddress.ip_address(host)
+            return [host]
+        try:
+            async with asyncio.timeout(self._settings.timeout.total_seconds()):
+                return await asyncio.wrap_future(_lookup(host, port))
+        except UnicodeError:
+            raise DeliveryRefused(f"{host} is no host name") from None
+        except OSError as error:
+            raise DeliveryDelayed(f"{host} does not resolve: {error!r}") from error
 
 
 def trust() -> ssl.SSLContext:
@@ -156,9 +173,30 @@ def is_public(address: str) -> bool:
         for network, shift in _CARRIERS.items():
             if ip in network:
                 return is_public(str(ipaddress.IPv4Address(int(ip) >> shift & 0xFFFFFFFF)))
-        if ip not in _UNICAST:
+        if ip not in _UNICAST or ip in _DOCUMENTATION:
             return False
     return ip.is_global and not ip.is_multicast
+
+
+def _lookup(host: str, port: int) -> Future[list[str]]:
+    """Resolve a host in a thread of its own.
+
+    Nobody can stop a lookup that is stuck. In a pool it would take the place of another tenant's,
+    and the process would wait for it at its end, as it does for every thread but a daemon.
+    """
+    future = Future[list[str]]()
+    future.set_running_or_notify_cancel()
+
+    def resolve() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except Exception as error:  # noqa: BLE001 - it is the answer of the future
+            future.set_exception(error)
+        else:
+            future.set_result([str(info[4][0]) for info in found])
+
+    threading.Thread(target=resolve, name="lookup", daemon=True).start()
+    return future
 
 
 def _read(text: str) -> httpx.URL:
@@ -173,6 +211,8 @@ def _read(text: str) -> httpx.URL:
 
 def _must_be_sendable(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
+        if name.lower() in OF_THE_CONNECTION:
+            raise DeliveryRefused(f"header {name} can never be sent; tocsin sets it itself")
         if _HEADER_VALUE.fullmatch(value) is None:
             raise DeliveryRefused(
                 f"header {name} is no header value; it must be one line of printable ASCII, "

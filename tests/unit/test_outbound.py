@@ -1,5 +1,6 @@
 """What leaves the machine: where it may go, what it tells of itself, and how much comes back."""
 
+import asyncio
 import gzip
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import pytest_asyncio
 
 from activities.channels.webhook import sign
 from tests.integration.listener import answer, listening
-from tocsin.errors import DeliveryDelayed, DeliveryRefused
+from tocsin.errors import DeliveryRefused
 from tocsin.outbound import Outbound, is_public
 from tocsin.settings import OutboundSettings
 
@@ -56,6 +57,9 @@ async def outbound() -> AsyncIterator[Outbound]:
         ("2002:5db8:d70e::1", True),
         ("2001:0:7f00:1::", False),
         ("2001:db8::1", False),
+        ("3fff::1", False),
+        ("3fff:fff:ffff::1", False),
+        ("3fff:1000::1", True),
         ("fc00::1", False),
         ("fe80::1", False),
         ("fe80::1%lo", False),
@@ -117,9 +121,48 @@ async def test_error_of_our_own_request_is_never_repeated(
         raise httpx.LocalProtocolError(f"Illegal header value b'{SECRET}'")
 
     monkeypatch.setattr(httpx.AsyncClient, "stream", fail)
-    with pytest.raises(DeliveryDelayed) as caught:
+    with pytest.raises(DeliveryRefused) as caught:
         await outbound.post("http://127.0.0.1:1/", b"", {})
     assert SECRET not in everything_said(caught.value)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": SECRET}, {"Content-Length": SECRET}, {"content-length": "7"}, {"a b": SECRET}],
+)
+async def test_request_that_can_never_be_sent_is_refused(
+    outbound: Outbound, headers: dict[str, str]
+) -> None:
+    """Trying again would only lose time, so the fallback hears at once."""
+    async with listening(answer(200)) as listener:
+        with pytest.raises(DeliveryRefused, match="can never be sent") as caught:
+            await outbound.post(listener.url, b"", headers)
+    assert SECRET not in everything_said(caught.value)
+
+
+async def test_silent_receivers_hold_up_no_other() -> None:
+    """However many receivers are silent, another one hears at once."""
+    outbound = Outbound(OutboundSettings(allow_private=True, timeout=timedelta(seconds=30)))
+    opened = asyncio.Semaphore(0)
+
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.release()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}/"
+        waiting = [asyncio.create_task(outbound.post(url, b"", {})) for _ in range(150)]
+        for _ in waiting:
+            await opened.acquire()
+        async with listening(answer(200)) as listener:
+            assert await outbound.post(listener.url, b"", {}) == "200"
+        assert not any(post.done() for post in waiting)
+        for post in waiting:
+            post.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    await outbound.close()
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,11 @@ PROBLEMS: dict[str, tuple[str, int, str]] = {
         11,
         "receivers.webhook.headers.a b is no header name",
     ),
+    "header of the connection": (
+        HEADERS + "{hOST: example.org}\n",
+        11,
+        "receivers.webhook.headers.hOST is a header that tocsin sets itself (take it out; ",
+    ),
     "bad header value": (
         HEADERS + '{a: "b\\nc"}\n',
         11,
