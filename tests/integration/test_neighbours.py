@@ -18,11 +18,11 @@ from tests.road import Road, eventually, wazuh_alert
 from tests.stack import running_stack
 from tocsin.settings import load_settings
 
-# 25 senders try the silent receiver for 17 s each, and get an answer of the slow one in 5 s: the
-# last of those that wait has its turn after 100 s and after 30 s.
+# 25 senders try the silent receiver for 17 s each, and get an answer of the slow one in 10 s: the
+# last of those that wait has its turn after more than a minute.
 FLOOD = 200
 WAITING = 150
-SLOW = 5.0
+SLOW = 10.0
 PAGED_WITHIN = 60.0
 
 
@@ -106,7 +106,7 @@ async def attempts_in_vain(
 
 @pytest.mark.parametrize("tenant", ["slow", "silent"])
 async def test_page_overtakes_the_flood_of_another_tenant(neighbours: Road, tenant: str) -> None:
-    """A page arrives before others' that waited before it, and waiting costs no attempt."""
+    """A page arrives before most that waited before it, and waiting costs no attempt."""
     await flood(neighbours, tenant)
 
     async def enough() -> set[str] | None:
@@ -115,6 +115,7 @@ async def test_page_overtakes_the_flood_of_another_tenant(neighbours: Road, tena
 
     before = await eventually(enough, "the other's notifications wait", within=60)
     await paged(neighbours)
-    assert before & await waiting(neighbours, tenant)
+    after = await waiting(neighbours, tenant)
+    assert len(before & after) > len(before) * 2 / 3
     client = await neighbours.temporal()
     assert not await attempts_in_vain(neighbours, client, tenant, list(before)[:50])
