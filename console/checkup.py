@@ -14,6 +14,7 @@ from tocsin.domain.alert import TenantName
 from tocsin.errors import BusUnavailable, TocsinError
 from tocsin.secrets import references
 from tocsin.settings import Settings
+from tocsin.store.tenants import Deserted, find_deserted
 from tocsin.tenant_files import survey_tenants
 from tocsin.tenants import TenantConfig
 from tocsin.vault_session import VaultSession
@@ -96,7 +97,23 @@ class Checkup:
                 f"{len(problems)} problems, the first: {problems[0]}",
                 advice="`tocsin config lint` lists them all",
             )
+        if deserted := await self._deserted():
+            raise Trouble(
+                "; ".join(
+                    f"no sound file for {each.tenant}, of whom wait: "
+                    f"alerts {each.alerts}, notifications {each.notifications}"
+                    for each in deserted
+                ),
+                advice="restore the file and restart the processes, so that they are worked off",
+            )
         return f"{', '.join(self._tenant_files)} in {self._settings.tenants}"
+
+    async def _deserted(self) -> list[Deserted]:
+        """Tenants that are missed; none while PostgreSQL cannot say, which is its own finding."""
+        try:
+            return await find_deserted(await self._clients.database(), self._tenant_files)
+        except TocsinError:
+            return []
 
     async def _secrets(self) -> str:
         listed = references(self._settings, self._tenant_files)

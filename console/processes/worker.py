@@ -25,6 +25,7 @@ from activities.registry import Activities, activities, channels
 from console.processes.clients import Clients, stopping, together
 from console.processes.web import Web
 from ingest.dispatcher.bookkeeper import show_books
+from ingest.dispatcher.deserted import tell_deserted
 from ingest.dispatcher.janitor import Janitor
 from ingest.dispatcher.ledger import keep_ledger
 from ingest.dispatcher.patience import Patience, Stopping
@@ -106,6 +107,7 @@ async def work(clients: Clients, stop: asyncio.Event) -> None:
         Sweeper(client, database, patience, settings.worker.sweep_interval).run(),
         Janitor(bus, database, tenants, settings.nats, patience).run(),
         show_books(bus, database, tenants, patience),
+        tell_deserted(database, tenants, patience),
         *(queue.run() for queue in queues),
     )
 
