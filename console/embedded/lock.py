@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from console.embedded.failure import StackFailed
+from tocsin.errors import ConfigError, Problem
 
 FREE_WITHIN = timedelta(seconds=3)
 LOOKS = 5
@@ -62,6 +63,7 @@ def require_free(addresses: Mapping[str, tuple[str, int]], directory: Path) -> N
         directory: The data directory, for the message.
 
     Raises:
+        ConfigError: This machine has no such address.
         StackFailed: A port is taken.
     """
     deadline = time.monotonic() + FREE_WITHIN.total_seconds()
@@ -101,5 +103,7 @@ def _is_taken(host: str, port: int) -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return True
-            raise StackFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
+            message = f"cannot listen on {host}:{port}: {error.strerror}"
+            hint = "give an address of this machine, and a port that its user may have"
+            raise ConfigError((Problem(file="listen", message=message, hint=hint),)) from error
     return False

@@ -194,6 +194,8 @@ async def test_second_start_finds_what_the_first_one_left(tmp_path: Path) -> Non
         (("--listen=0.0.0.0:18080",), "--insecure"),
         (("--tls-cert=cert.pem",), "tls_key"),
         (("--tls-cert=no.pem", "--tls-key=no.pem"), "the certificate cannot be used"),
+        (("--listen=192.0.2.1:18080", "--insecure"), "cannot listen on 192.0.2.1:18080"),
+        (("--listen=nosuch.invalid:18080", "--insecure"), "cannot listen on nosuch.invalid"),
         (("--without=wroker",), "no such part: wroker (postgres, nats, temporal, vault, migrate"),
     ],
 )
