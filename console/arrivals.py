@@ -32,15 +32,14 @@ To send alerts from a Wazuh 4.x manager, paste this into its ossec.conf and rest
 """
 
 
-def welcome(endpoints: Endpoints, *, listen: str | None = None) -> str:
+def welcome(endpoints: Endpoints) -> str:
     """Where everything is that runs, and the `<integration>` block.
 
     Args:
-        endpoints: The stack.
-        listen: `ADDRESS:PORT` asked of the receiver; for all addresses, the block names the host.
+        endpoints: The stack; where its receiver listens on all addresses, the block names the host.
     """
-    receiver, hook = endpoints.receiver, endpoints.hook
-    if listen and receiver and split_address(listen)[0] in WILDCARDS:
+    receiver, hook, listen = endpoints.receiver, endpoints.hook, endpoints.receiver_listen
+    if listen and split_address(listen)[0] in WILDCARDS:
         outside = f"{urlsplit(receiver).scheme}://{socket.gethostname()}:{urlsplit(receiver).port}"
         receiver, hook = outside, hook.replace(receiver, outside)
     places = {

@@ -52,7 +52,7 @@ def up(
     )
 
     async def beside(endpoints: "Endpoints") -> None:
-        typer.echo(welcome(endpoints, listen=listen))
+        typer.echo(welcome(endpoints))
         if endpoints.nats:
             await announce(endpoints, typer.echo)
 

@@ -17,6 +17,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         receiver: Base URL where senders post.
+        receiver_listen: `ADDRESS:PORT` on which it listens.
         receiver_certificate: Path of its PEM certificate chain; empty without TLS.
         hook: Capability URL of the demo tenant's Wazuh source.
         api: Base URL of the operators' interface.
@@ -38,6 +39,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     receiver: str
+    receiver_listen: str
     receiver_certificate: str
     hook: str
     api: str

@@ -91,6 +91,7 @@ class Plan:
         }
         return Endpoints(
             receiver=self._of("receiver", own.receiver.url),
+            receiver_listen=self._of("receiver", own.receiver.listen),
             receiver_certificate=self._of("receiver", own.receiver.certificate),
             hook=self._of("receiver", f"{own.receiver.url}/v1/hook/{secrets['capability']}"),
             api=self._of("api", own.api.url),
