@@ -46,7 +46,8 @@ class Stack:
         """Start everything, and publish `endpoints.json` when all of it is ready.
 
         Raises:
-            ConfigError: A server's program is missing, or the configuration cannot be read.
+            ConfigError: A server's program is missing, the configuration cannot be read, or it
+                names an address that this machine does not have.
             StackFailed: The data directory or a port is taken, or a part died before ready.
         """
         began = time.monotonic()
@@ -101,7 +102,7 @@ class Stack:
 
     def kill(self, name: str) -> None:
         """Let a part die of SIGKILL; it comes back."""
-        self._children[name].kill(signal.SIGKILL)
+        self._children[name].kill()
 
     def pid(self, name: str) -> int | None:
         """Process id of a part; None while it does not run."""

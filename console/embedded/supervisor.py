@@ -1,7 +1,6 @@
 """Children: started, watched, and restarted with back-off when they die."""
 
 import asyncio
-import signal
 import time
 from collections import deque
 from collections.abc import Callable
@@ -69,10 +68,10 @@ class Child:
             grace = self.program.grace.total_seconds()
             self._report(f"{self.program.name} did not end within {grace:.0f} s, and was killed")
 
-    def kill(self, number: signal.Signals) -> None:
-        """Send it a signal; a child that dies of it is restarted."""
+    def kill(self) -> None:
+        """Let it die of SIGKILL; it is restarted."""
         if self._running is not None and self._running.is_alive:
-            self._running.process.send_signal(number)
+            self._running.process.kill()
 
     async def _launch_first(self) -> Running:
         for _ in range(self.program.tries - 1):
