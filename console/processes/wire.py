@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import httptools
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -57,7 +58,9 @@ class Wire(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """A head is complete."""
+        """A head is complete, except one that is going to be read again."""
+        if self.parser.should_upgrade():
+            return
         super().on_headers_complete()
         self._in_head, self._held = False, 0
         self._stop_clock()
@@ -68,7 +71,9 @@ class Wire(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A body is complete."""
+        """A body is complete, except that of a head which is going to be read again."""
+        if self._in_head:
+            return
         self._held = 0
         super().on_message_complete()
 
@@ -86,16 +91,40 @@ class Wire(HttpToolsProtocol):
         for start in range(0, len(data), _BIT_BYTES):
             bit = data[start : start + _BIT_BYTES]
             self._held += len(bit)
-            super().data_received(bit)
+            self._unset_keepalive_if_required()
+            self._parse(bit)
             if self._refused or self.transport.is_closing():
                 return
             if self._held > _HEAD_BYTES:
                 self._refuse(problem("too-large", 431, "The headers are too long."))
                 return
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._refuse(problem("not-http", 400, msg))
+    def _parse(self, data: bytes) -> None:
+        """Parse bytes, and serve a request to upgrade as if it were none (RFC 9110, section 7.8).
+
+        The parser takes what stands behind such a head for the other protocol. So the head is read
+        again, without its wish, and its body behind it.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stop:
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(problem("not-http", 400, "CONNECT is not served."))
+            else:
+                head = self._plain_head()
+                # The one that stopped reads no more where the head also says `Connection: close`.
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self._parse(head + data[stop.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(problem("not-http", 400, "Invalid HTTP request received."))
+
+    def _plain_head(self) -> bytes:
+        """The head that was just read, without `Upgrade`."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (method, self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def _start_clock(self) -> None:
         self._stop_clock()
