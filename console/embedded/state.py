@@ -5,13 +5,15 @@ import secrets
 import shutil
 import socket
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 
 from console.embedded.files import write_private
 
+# Below what the kernel gives to outgoing connections, so that none of those has the port when its
+# server starts.
+_CHOICE = range(10_000, 32_768)
 PORTS = (
     "receiver",
     "api",
@@ -79,14 +81,20 @@ def load(directory: Path, tenants: Iterable[str]) -> State:
 
 
 def choose_ports(names: Iterable[str]) -> dict[str, int]:
-    """Choose a port for each name that is free on loopback now."""
-    with ExitStack() as held:
-        ports = {}
-        for name in names:
-            listener = held.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
-            ports[name] = listener.getsockname()[1]
-        return ports
+    """Choose a port for each name that is free on loopback now, side by side where they are."""
+    start = secrets.randbelow(len(_CHOICE))
+    places = (_CHOICE[(start + step) % len(_CHOICE)] for step in range(len(_CHOICE)))
+    free = filter(_is_free, places)
+    return {name: next(free) for name in names}
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def fingerprint(secret: str) -> str:

@@ -14,6 +14,9 @@ from tocsin.tenant_files import load_tenants
 
 DSN = "postgresql://tocsin:hidden@127.0.0.1:1/tocsin"
 
+# The kernel's default, `net.ipv4.ip_local_port_range`.
+FIRST_EPHEMERAL = 32_768
+
 
 def test_state_is_chosen_once(tmp_path: Path) -> None:
     """What was chosen at the first start is what every later start reads."""
@@ -21,6 +24,7 @@ def test_state_is_chosen_once(tmp_path: Path) -> None:
     assert state.load(tmp_path, ["demo"]) == first
     assert set(first.ports) == set(PORTS)
     assert len(set(first.ports.values())) == len(PORTS)
+    assert max(first.ports.values()) < FIRST_EPHEMERAL
     assert set(first.secrets) == set(SECRETS)
 
 
